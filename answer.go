@@ -1,0 +1,129 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+const (
+	// maxMessage is how many bytes of xAI's words are kept for the log.
+	maxMessage = 512
+
+	// maxRetryAfter is the longest wait that is believed. It keeps an absurd one
+	// from overflowing.
+	maxRetryAfter = 365 * 24 * time.Hour
+)
+
+// readAnswer makes of xAI's answer a token or an error that is safe to log.
+// lifetime is what the token was asked to live.
+func readAnswer(resp *http.Response, key string, lifetime time.Duration) (*token, error) {
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	failed := &mintError{status: resp.StatusCode, requestID: redact(resp.Header.Get("X-Request-Id"), key)}
+	if isSuccess(resp.StatusCode) {
+		minted, err := parseToken(body, lifetime)
+		if err != nil {
+			failed.failure, failed.message = errUpstreamUnusable, err.Error()
+			return nil, backoff.Permanent(failed)
+		}
+		return minted, nil
+	}
+	failed.message = redact(errorMessage(body), key)
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests:
+		failed.failure = errUpstreamRateLimited
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable,
+		http.StatusGatewayTimeout, statusOverloaded:
+		failed.failure = errUpstreamFailed
+	default:
+		failed.failure = permanentFailure(resp.StatusCode)
+		return nil, backoff.Permanent(failed)
+	}
+	failed.retryAfter = parseRetryAfter(resp.Header.Get("Retry-After"))
+	return nil, failed
+}
+
+// statusOverloaded is used by AI services for a temporary lack of capacity.
+const statusOverloaded = 529
+
+// permanentFailure classifies the statuses that another attempt would not change.
+func permanentFailure(status int) error {
+	switch {
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return errUpstreamAuth
+	case status >= 500:
+		return errUpstreamFailed
+	case status >= 300 && status < 400:
+		return errUpstreamRedirect
+	default:
+		return errUpstreamRefused
+	}
+}
+
+// parseRetryAfter returns how long a Retry-After header asks to wait, 0 if it
+// does not.
+func parseRetryAfter(value string) time.Duration {
+	seconds, err := strconv.ParseUint(value, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return min(max(time.Until(date), 0), maxRetryAfter)
+	}
+	return 0
+}
+
+// errorMessage finds the message in an error of xAI, which has one of two forms:
+// {"error": "…"} or {"error": {"message": "…"}}.
+func errorMessage(body []byte) string {
+	if len(body) > maxAnswer {
+		return "" // cut off, perhaps in the middle of a secret
+	}
+	var flat struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(body, &flat) == nil && flat.Error != "" {
+		return flat.Error
+	}
+	var nested struct {
+		Error struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(body, &nested) == nil && nested.Error.Message != "" {
+		return nested.Error.Message
+	}
+	var other any
+	if json.Unmarshal(body, &other) == nil {
+		// Encoded anew, nothing can hide behind unusual escapes.
+		body, _ = json.Marshal(other)
+	}
+	return string(body)
+}
+
+var tokenPattern = regexp.MustCompile(`xai-realtime-client-secret-[^\s"'\\<>]*`)
+
+// redact cuts the key and whatever looks like a token out of text that came from
+// outside, then shortens it to maxMessage bytes.
+func redact(text, key string) string {
+	quoted := strconv.Quote(key) // as Go's own errors print what they received
+	text = strings.NewReplacer(key, "[key]", quoted[1:len(quoted)-1], "[key]").Replace(text)
+	text = tokenPattern.ReplaceAllString(text, "[token]")
+	if len(text) > maxMessage {
+		text = text[:maxMessage]
+	}
+	return strings.ToValidUTF8(text, "")
+}

@@ -1,0 +1,52 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// bodyGrace is how long an answer waits for the rest of a request's body.
+const bodyGrace = 250 * time.Millisecond
+
+// discardBody reads the request's body in the background and throws it away:
+// over HTTP/1 Go notices that a client is gone only once the body was read. The
+// function that it returns must be called before the response is written, and
+// ends the reading. Without that, a client that announces a body and never sends
+// it would hold its answer up until the connection times out.
+func discardBody(w http.ResponseWriter, r *http.Request) (finish func()) {
+	if r.ProtoMajor != 1 || r.Body == nil || r.ContentLength == 0 {
+		return func() {}
+	}
+	discarded := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, r.Body)
+		discarded <- err
+	}()
+	return func() {
+		control := http.NewResponseController(w)
+		select {
+		case err := <-discarded:
+			if err == nil {
+				return
+			}
+		default:
+			deadline := time.Now().Add(bodyGrace)
+			_ = control.SetReadDeadline(deadline)
+			err := <-discarded
+			if err == nil && time.Until(deadline) > bodyGrace/2 {
+				// In good time: once the body is read, Go watches the connection
+				// for its end, and would take the deadline for it.
+				_ = control.SetReadDeadline(time.Time{})
+				return
+			}
+		}
+		// What is left of the body is not waited for, so the connection cannot
+		// serve another request.
+		_ = control.SetReadDeadline(time.Now())
+		w.Header().Set("Connection", "close")
+	}
+}

@@ -1,0 +1,210 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/zap"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// userAgent names this module to xAI.
+const userAgent = "caddy-xai-ephemeral-token"
+
+// maxBackoff is the middle of the first back-off, as in xAI's own SDK. It is
+// scaled down for short timeouts, so that retries fit into them.
+const maxBackoff = 250 * time.Millisecond
+
+// maxShares is into how many shares, one for each attempt that may come, the
+// time left is split at most. More would leave an attempt too little to succeed.
+const maxShares = 10
+
+// The ways in which minting fails. See failures.
+var (
+	errCanceled            = errors.New("the client went away")
+	errUpstreamAuth        = errors.New("xAI refused the API key of the server")
+	errUpstreamRefused     = errors.New("xAI refused the request")
+	errUpstreamRedirect    = errors.New("xAI answered with a redirect")
+	errUpstreamFailed      = errors.New("xAI failed")
+	errUpstreamUnreachable = errors.New("xAI cannot be reached")
+	errUpstreamUnusable    = errors.New("xAI sent an unusable answer")
+	errUpstreamRateLimited = errors.New("xAI is limiting the rate of requests")
+	errTimeout             = errors.New("xAI did not answer in time")
+)
+
+// mintError says why there is no token. What xAI or the network said is already
+// free of the key and of tokens.
+type mintError struct {
+	failure    error         // one of those above
+	status     int           // xAI's, 0 where none came
+	requestID  string        // xAI's x-request-id
+	message    string        // xAI's words, or the transport's
+	retryAfter time.Duration // how long xAI asks to wait, 0 where it does not
+}
+
+func (e *mintError) Error() string { return e.failure.Error() }
+
+// Unwrap lets backoff.Retry see what is final and how long xAI asks to wait.
+func (e *mintError) Unwrap() error {
+	if e.retryAfter > 0 {
+		return &backoff.RetryAfterError{Duration: e.retryAfter}
+	}
+	return e.failure
+}
+
+type clientConfig struct {
+	endpoint     string
+	expiresAfter time.Duration
+	session      json.RawMessage
+	timeout      time.Duration
+	retries      int
+	transport    http.RoundTripper
+	logger       *zap.Logger
+}
+
+// client mints tokens. It knows nothing of the requests that ask for them.
+type client struct {
+	endpoint     string
+	body         []byte
+	expiresAfter time.Duration
+	timeout      time.Duration
+	retries      int
+	transport    http.RoundTripper
+	closeIdle    func()
+	retired      atomic.Bool
+	logger       *zap.Logger
+}
+
+func newClient(config clientConfig) (*client, error) {
+	var request struct {
+		ExpiresAfter struct {
+			Seconds int64 `json:"seconds"`
+		} `json:"expires_after"`
+		Session json.RawMessage `json:"session,omitempty"`
+	}
+	request.ExpiresAfter.Seconds = int64(config.expiresAfter / time.Second)
+	request.Session = config.session
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	closeIdle := func() {}
+	if t, ok := config.transport.(*reverseproxy.HTTPTransport); ok {
+		closeIdle = t.Transport.CloseIdleConnections
+	}
+	return &client{
+		endpoint:     config.endpoint,
+		body:         body,
+		expiresAfter: config.expiresAfter,
+		timeout:      config.timeout,
+		retries:      config.retries,
+		transport:    newExchange(config.transport),
+		closeIdle:    closeIdle,
+		logger:       config.logger,
+	}, nil
+}
+
+// retire closes idle connections, now and after each call that is still to come.
+// Requests outlive their config for a while, and a connection that one of them
+// leaves idle would outlive both.
+func (c *client) retire() {
+	c.retired.Store(true)
+	c.closeIdle()
+}
+
+// mint exchanges the key for a token within the timeout. It gives up when ctx
+// ends, which must be because nobody waits for the token any more.
+func (c *client) mint(ctx context.Context, key, requestID string) (*token, error) {
+	defer func() {
+		if c.retired.Load() {
+			c.closeIdle()
+		}
+	}()
+
+	// Only the end of ctx and its span count. Its other values belong to the
+	// client's request: a reverse proxy in front of us, such as forward_auth,
+	// leaves there where it connected to, and Caddy's transport would follow.
+	callCtx, cancel := context.WithTimeout(
+		trace.ContextWithSpan(context.Background(), trace.SpanFromContext(ctx)), c.timeout)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+
+	minted, err := c.mintWithRetries(callCtx, key, requestID)
+	if err == nil {
+		return minted, nil
+	}
+	if ctx.Err() != nil {
+		return nil, &mintError{failure: errCanceled}
+	}
+	var failed *mintError
+	if errors.As(err, &failed) {
+		return nil, failed
+	}
+	return nil, &mintError{failure: errTimeout, message: err.Error()}
+}
+
+func (c *client) mintWithRetries(ctx context.Context, key, requestID string) (*token, error) {
+	deadline, _ := ctx.Deadline()
+	left := c.retries
+	try := func() (*token, error) {
+		share := time.Until(deadline) / time.Duration(min(left, maxShares-1)+1)
+		left--
+		ctx, cancel := context.WithTimeout(ctx, share)
+		defer cancel()
+		return c.attempt(ctx, key, requestID)
+	}
+
+	pace := backoff.NewExponentialBackOff()
+	pace.InitialInterval = min(maxBackoff, c.timeout/40)
+	pace.Multiplier = 2
+	return backoff.Retry(ctx, try,
+		backoff.WithBackOff(pace),
+		backoff.WithMaxTries(uint(c.retries)+1),
+		backoff.WithMaxElapsedTime(time.Until(deadline)),
+		backoff.WithNotify(func(err error, wait time.Duration) {
+			c.logger.Debug("retrying", zap.Error(err), zap.Duration("wait", wait), zap.String("request_id", requestID))
+		}))
+}
+
+// attempt calls xAI once.
+func (c *client) attempt(ctx context.Context, key, requestID string) (*token, error) {
+	// Caddy's transport expands placeholders and keeps notes in these. They are
+	// new for each attempt, since a dial can outlive the attempt that began it.
+	transportCtx := context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
+	transportCtx = context.WithValue(transportCtx, caddyhttp.VarsCtxKey, make(map[string]any))
+
+	req, err := http.NewRequestWithContext(transportCtx, http.MethodPost, c.endpoint, bytes.NewReader(c.body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header = http.Header{
+		"Authorization":       {bearerPrefix + key},
+		"Content-Type":        {"application/json"},
+		"Accept":              {"application/json"},
+		"User-Agent":          {userAgent},
+		"X-Client-Request-Id": {requestID},
+	}
+	resp, err := c.transport.RoundTrip(req)
+	if err != nil {
+		failure := errUpstreamUnreachable
+		if ctx.Err() != nil {
+			failure = errTimeout
+		}
+		return nil, &mintError{failure: failure, message: err.Error()}
+	}
+	defer resp.Body.Close()
+	return readAnswer(resp, key, c.expiresAfter)
+}

@@ -1,0 +1,138 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// preflightMaxAge is how long, in seconds, a browser may remember the answer to
+// a preflight request: two hours, the most that Chrome keeps.
+const preflightMaxAge = "7200"
+
+// errCrossOrigin is the failure of a request that another website made a
+// visitor's browser send.
+var errCrossOrigin = errors.New("cross-origin request refused")
+
+// crossOrigin decides which websites' pages may ask for a token.
+type crossOrigin struct {
+	protection *http.CrossOriginProtection
+	trusted    []string
+
+	// admitNavigation lets somebody in who follows a link from elsewhere, for
+	// handlers whose answer is a page.
+	admitNavigation bool
+}
+
+func newCrossOrigin(trusted []string, admitNavigation bool) (*crossOrigin, error) {
+	protection := http.NewCrossOriginProtection()
+	for _, origin := range trusted {
+		if err := checkOrigin(origin); err != nil {
+			return nil, fmt.Errorf("trusted_origins: %w", err)
+		}
+		if err := protection.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("trusted_origins: %w", err)
+		}
+	}
+	return &crossOrigin{protection: protection, trusted: trusted, admitNavigation: admitNavigation}, nil
+}
+
+// checkOrigin refuses origins that no browser sends, which would never match,
+// and user information. AddTrustedOrigin lets both pass.
+func checkOrigin(origin string) error {
+	if strings.Contains(origin, "*") {
+		return fmt.Errorf("%q has a wildcard; origins are compared exactly, so list each one", origin)
+	}
+	if strings.ContainsFunc(origin, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return fmt.Errorf("%q must be in punycode, as browsers send it", origin)
+	}
+	u, err := url.Parse(origin)
+	switch {
+	case err != nil:
+		return nil //nolint:nilerr // AddTrustedOrigin reports it
+	case u.User != nil:
+		return errors.New("an origin has no user information; write scheme://host[:port]")
+	case strings.ContainsAny(origin, "?#"):
+		return fmt.Errorf("%q has a query or a fragment; write scheme://host[:port]", origin)
+	case strings.HasSuffix(origin, ":"):
+		return fmt.Errorf("%q has an empty port", origin)
+	case u.Host != "" && u.Hostname() == "":
+		return fmt.Errorf("%q has no host", origin)
+	}
+	canonical := strings.ToLower(origin)
+	if port := u.Port(); u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
+		canonical = strings.TrimSuffix(canonical, ":"+port)
+	}
+	if canonical != origin {
+		return fmt.Errorf("no browser sends %q; write %q", origin, canonical)
+	}
+	return nil
+}
+
+func (c *crossOrigin) trusts(origin string) bool {
+	return slices.Contains(c.trusted, origin)
+}
+
+// setHeaders lets the page of a trusted origin read the answer, be it a token or
+// an error.
+func (c *crossOrigin) setHeaders(header http.Header, r *http.Request) {
+	if len(c.trusted) == 0 {
+		return
+	}
+	header.Add("Vary", "Origin")
+	if origin := r.Header.Get("Origin"); c.trusts(origin) {
+		header.Set("Access-Control-Allow-Origin", origin)
+		header.Set("Access-Control-Allow-Credentials", "true")
+		header.Set("Access-Control-Expose-Headers", "Retry-After")
+	}
+}
+
+// check refuses a request that a page of an untrusted origin made.
+func (c *crossOrigin) check(r *http.Request) error {
+	if c.admitNavigation && followsLink(r) {
+		return nil
+	}
+	// CrossOriginProtection lets every GET pass, because a GET should change
+	// nothing. Here it costs money, so all methods are held to the rule for POST.
+	if c.protection.Check(&http.Request{Method: http.MethodPost, Host: r.Host, Header: r.Header}) != nil {
+		return errCrossOrigin
+	}
+	return nil
+}
+
+// followsLink reports whether r opens a page in a window of its own. The method
+// matters: a form that another site posts says "navigate" too.
+func followsLink(r *http.Request) bool {
+	return r.Method == http.MethodGet &&
+		r.Header.Get("Sec-Fetch-Mode") == "navigate" &&
+		r.Header.Get("Sec-Fetch-Dest") == "document"
+}
+
+// isPreflight reports whether r is a browser's question whether a page of
+// another origin may make a request.
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions &&
+		r.Header.Get("Origin") != "" &&
+		r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// answerPreflight sets the headers that permit the request which r asks about.
+func (c *crossOrigin) answerPreflight(header http.Header, r *http.Request, methods []string) error {
+	if !c.trusts(r.Header.Get("Origin")) {
+		return errCrossOrigin
+	}
+	header.Add("Vary", "Access-Control-Request-Headers")
+	header.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
+	if requested := r.Header.Values("Access-Control-Request-Headers"); len(requested) > 0 {
+		header.Set("Access-Control-Allow-Headers", strings.Join(requested, ", "))
+	}
+	header.Set("Access-Control-Max-Age", preflightMaxAge)
+	return nil
+}

@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+const (
+	bearerPrefix = "Bearer "
+
+	// maxAnswer bounds what is read of an answer, decompressed. A token takes
+	// some two hundred bytes.
+	maxAnswer = 64 << 10
+)
+
+// exchange is an http.RoundTripper that reads the answer whole, so that all that
+// can go wrong with it is one error, counted and measured in one place and free
+// of secrets before a span or a log sees it.
+type exchange struct {
+	transport http.RoundTripper
+}
+
+// newExchange puts a client span around each exchange of a traced request.
+func newExchange(transport http.RoundTripper) http.RoundTripper {
+	return otelhttp.NewTransport(exchange{transport},
+		// xAI gets no trace headers: they would tell it of our client's request.
+		otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()),
+		otelhttp.WithFilter(func(r *http.Request) bool {
+			return trace.SpanContextFromContext(r.Context()).IsValid()
+		}))
+}
+
+// RoundTrip implements http.RoundTripper. The answer's body is in memory and
+// holds at most one byte more than maxAnswer.
+func (e exchange) RoundTrip(req *http.Request) (*http.Response, error) {
+	start := time.Now()
+	resp, err := e.roundTrip(req)
+	code := "error"
+	if err == nil {
+		code = strconv.Itoa(resp.StatusCode)
+	}
+	metrics.upstreamRequests.WithLabelValues(code).Inc()
+	metrics.upstreamDuration.Observe(time.Since(start).Seconds())
+	if err != nil {
+		key := strings.TrimPrefix(req.Header.Get("Authorization"), bearerPrefix)
+		return nil, errors.New(redact(err.Error(), key))
+	}
+	return resp, nil
+}
+
+func (e exchange) roundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := e.transport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil && isSuccess(resp.StatusCode) {
+		return nil, err
+	}
+	// Of a refusal the status says enough, even if its body is cut off.
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+func isSuccess(status int) bool {
+	return status >= 200 && status < 300
+}

@@ -1,0 +1,202 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+const placeholderPrefix = "http.xai_ephemeral_token."
+
+// ServeHTTP answers with a token, or sets its placeholders and calls next.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if h.PassThru && !slices.Contains(h.Methods, intendedMethod(r)) {
+		return next.ServeHTTP(w, r)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	h.crossOrigin.setHeaders(w.Header(), r)
+
+	if h.PassThru && !isPreflight(r) {
+		// The body belongs to the next handler, if there is to be one.
+		if _, err := h.issue(w.Header(), r); err != nil {
+			discardBody(w, r)()
+			return err
+		}
+		return next.ServeHTTP(w, r)
+	}
+
+	finish := discardBody(w, r)
+	if isPreflight(r) {
+		err := h.crossOrigin.answerPreflight(w.Header(), r, h.Methods)
+		finish()
+		if err != nil {
+			return h.fail(w.Header(), r, err)
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	issued, err := h.issue(w.Header(), r)
+	finish()
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(issued.body) // fails only for a client that is gone
+	return nil
+}
+
+// intendedMethod returns the method that r uses, or that it asks about.
+func intendedMethod(r *http.Request) string {
+	if isPreflight(r) {
+		return r.Header.Get("Access-Control-Request-Method")
+	}
+	return r.Method
+}
+
+// issue takes a request through all that stands between it and a token, and
+// records how that ended. The error is ready to be returned to Caddy.
+func (h *Handler) issue(header http.Header, r *http.Request) (*token, error) {
+	start := time.Now()
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+
+	issued, err := h.admit(header, r, repl)
+	if err != nil {
+		return nil, h.fail(header, r, err)
+	}
+	repl.Set(placeholderPrefix+"value", issued.value)
+	repl.Set(placeholderPrefix+"expires_at", issued.expiresAt)
+	repl.Set(placeholderPrefix+"id", issued.id)
+	metrics.issued.WithLabelValues("minted").Inc()
+	h.logger.Info("issued token", append(whoFields(r, repl),
+		zap.String("token_id", issued.id),
+		zap.Int64("expires_at", issued.expiresAt),
+		zap.Bool("prefetched", false),
+		zap.Duration("duration", time.Since(start)))...)
+	return issued, nil
+}
+
+// admit checks whether the request may have a token, and gets one.
+func (h *Handler) admit(header http.Header, r *http.Request, repl *caddy.Replacer) (*token, error) {
+	if !slices.Contains(h.Methods, r.Method) {
+		header.Set("Allow", strings.Join(h.Methods, ", "))
+		return nil, errMethod
+	}
+	if err := h.crossOrigin.check(r); err != nil {
+		return nil, err
+	}
+	if h.limiter == nil {
+		return h.mint(r, repl)
+	}
+	putBack, wait := h.limiter.take(h.limitedClient(r, repl))
+	if putBack == nil {
+		setRetryAfter(header, wait)
+		return nil, errRateLimited
+	}
+	issued, err := h.mint(r, repl)
+	if err != nil {
+		putBack()
+	}
+	return issued, err
+}
+
+// limitedClient tells whose rate limit a request counts for.
+func (h *Handler) limitedClient(r *http.Request, repl *caddy.Replacer) limitedClient {
+	var id string
+	if h.RateLimit.Key == "" {
+		id, _ = repl.GetString("http.auth.user.id")
+	} else {
+		id = repl.ReplaceAll(h.RateLimit.Key, "")
+	}
+	if id == "" {
+		return addressClient(clientIP(r))
+	}
+	return limitedClient{id: id}
+}
+
+// mint resolves the key and exchanges it for a token.
+func (h *Handler) mint(r *http.Request, repl *caddy.Replacer) (*token, error) {
+	key := strings.TrimSpace(repl.ReplaceAll(h.APIKey, ""))
+	if key == "" || !httpguts.ValidHeaderFieldValue(key) {
+		return nil, errNoAPIKey
+	}
+	requestID, _ := repl.GetString("http.request.uuid")
+	minted, err := h.client.mint(r.Context(), key, requestID)
+	if err == nil && r.Context().Err() != nil {
+		return nil, errCanceled
+	}
+	return minted, err
+}
+
+// fail records a request that ends without a token, and returns the error that
+// makes Caddy answer it.
+func (h *Handler) fail(header http.Header, r *http.Request, err error) error {
+	cause := err
+	var upstream *mintError
+	if errors.As(err, &upstream) {
+		cause = upstream.failure
+		if cause == errUpstreamRateLimited && upstream.retryAfter > 0 {
+			setRetryAfter(header, upstream.retryAfter)
+		}
+	}
+	outcome := failures[cause]
+	metrics.errors.WithLabelValues(outcome.reason).Inc()
+	h.logFailure(r, cause, outcome.status, upstream)
+	return caddyhttp.Error(outcome.status, cause)
+}
+
+// logFailure logs at error level what is our fault or xAI's, and at debug level
+// what strangers can cause at will, so that they cannot fill a disk.
+func (h *Handler) logFailure(r *http.Request, cause error, status int, upstream *mintError) {
+	level := zapcore.ErrorLevel
+	if status < http.StatusInternalServerError {
+		level = zapcore.DebugLevel
+	}
+	entry := h.logger.Check(level, cause.Error())
+	if entry == nil {
+		return
+	}
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	fields := append(whoFields(r, repl), zap.Int("status", status))
+	switch {
+	case upstream != nil:
+		requestID, _ := repl.GetString("http.request.uuid")
+		fields = append(fields,
+			zap.String("client_request_id", requestID),
+			zap.Int("upstream_status", upstream.status),
+			zap.String("upstream_request_id", upstream.requestID),
+			zap.String("upstream_message", upstream.message))
+	case cause == errNoAPIKey && !h.apiKeyIsLiteral():
+		fields = append(fields, zap.String("api_key", h.APIKey))
+	}
+	entry.Write(fields...)
+}
+
+// whoFields says who asked for a token.
+func whoFields(r *http.Request, repl *caddy.Replacer) []zap.Field {
+	userID, _ := repl.GetString("http.auth.user.id")
+	return []zap.Field{zap.String("user_id", userID), zap.String("client_ip", clientIP(r))}
+}
+
+func clientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}
+
+func setRetryAfter(header http.Header, wait time.Duration) {
+	header.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(wait.Seconds())))))
+}

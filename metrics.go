@@ -1,0 +1,60 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics is shared by all handlers and outlives configs: each config load has a
+// registry of its own, in which the same collectors are registered again.
+var metrics = newMetricSet()
+
+type metricSet struct {
+	issued           *prometheus.CounterVec
+	errors           *prometheus.CounterVec
+	upstreamRequests *prometheus.CounterVec
+	upstreamDuration prometheus.Histogram
+}
+
+func newMetricSet() *metricSet {
+	const namespace, subsystem = "caddy", "xai_ephemeral_token"
+	return &metricSet{
+		issued: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "issued_total",
+			Help: "Tokens handed out.",
+		}, []string{"source"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "errors_total",
+			Help: "Requests that ended without a token, by reason.",
+		}, []string{"reason"}),
+		upstreamRequests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "upstream_requests_total",
+			Help: "Calls to xAI, retries included, by the status of the answer; error where none came.",
+		}, []string{"code"}),
+		upstreamDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "upstream_duration_seconds",
+			Help: "How long each call to xAI took.", Buckets: prometheus.DefBuckets,
+		}),
+	}
+}
+
+// register adds the collectors to the registry of a config. Several handlers of
+// one config share it, so finding them there already is fine.
+func (m *metricSet) register(registry *prometheus.Registry) error {
+	for _, collector := range []prometheus.Collector{m.issued, m.errors, m.upstreamRequests, m.upstreamDuration} {
+		err := registry.Register(collector)
+		var duplicate prometheus.AlreadyRegisteredError
+		if errors.As(err, &duplicate) && duplicate.ExistingCollector == collector {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return nil
+}

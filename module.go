@@ -1,0 +1,315 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package xaitoken is a Caddy HTTP handler that exchanges an xAI API key for
+// ephemeral tokens, so that a browser or a mobile app can talk to xAI's Voice
+// Agent without ever holding the key.
+package xaitoken
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	caddy.RegisterModule(Handler{})
+}
+
+const (
+	defaultAPIKey       = "{env.XAI_API_KEY}"
+	defaultEndpoint     = "https://api.x.ai/v1/realtime/client_secrets"
+	defaultExpiresAfter = 5 * time.Minute
+	defaultTimeout      = 10 * time.Second
+	defaultRetries      = 2
+
+	// maxExpiresAfter is xAI's own limit.
+	maxExpiresAfter = time.Hour
+)
+
+// Handler answers a request with a new ephemeral token for xAI's Voice Agent.
+//
+// It calls xAI with an API key that stays on the server and responds with
+// xAI's JSON, byte for byte: `{"value": "xai-realtime-client-secret-…",
+// "expires_at": 1790000000}`. A token opens one session, so a client asks for a
+// new one before each attempt to connect.
+//
+// Whoever can call the handler spends the owner's money. It refuses requests
+// that other websites make a visitor's browser send, and it limits how often
+// one client gets a token; who may call it at all is decided by Caddy's
+// authentication handlers in front of it.
+//
+// After a token was issued these placeholders are set:
+//
+// Placeholder | Description
+// ------------|-------------
+// `{http.xai_ephemeral_token.value}` | The token. Never log it.
+// `{http.xai_ephemeral_token.expires_at}` | When it expires, in Unix seconds.
+// `{http.xai_ephemeral_token.id}` | The first 16 hex digits of its SHA-256. Safe to log.
+//
+// A request that ends without a token is an error with one of the statuses 403,
+// 405, 429, 499, 500, 502, 503 and 504, which `handle_errors` can give any
+// shape.
+type Handler struct {
+	// The xAI API key. Placeholders are expanded for every request, so
+	// `{env.*}`, `{file.*}`, `{http.vars.*}`, `{http.request.*}` and the outputs
+	// of `map` all work, and a key file that is replaced is used without a
+	// reload. Surrounding white space is trimmed. A key that consists of global
+	// placeholders and is empty when the config is loaded is an error. A literal
+	// key works but is warned of, since everybody who can read the config, or
+	// ask the admin API for it, can read the key. Default: `{env.XAI_API_KEY}`.
+	APIKey string `json:"api_key,omitempty"`
+
+	// How long a token can be used to open a session. A session that is open
+	// goes on after its token expired. Whole seconds from `1s` to `1h`, which is
+	// xAI's limit. Default: `5m`.
+	ExpiresAfter caddy.Duration `json:"expires_after,omitempty"`
+
+	// A JSON object to send as xAI's `session` parameter, for example
+	// `{"model": "grok-voice-latest"}`. xAI's API reference documents it and its
+	// guide calls it unsupported. Default: not sent.
+	Session json.RawMessage `json:"session,omitempty"`
+
+	// The URL that mints tokens: absolute, `http` or `https`, without user
+	// information and fragment. Global placeholders such as `{env.*}` are
+	// expanded when the config is loaded. Plain `http` to another machine is
+	// warned of, because it shows the key to the network. Default:
+	// `https://api.x.ai/v1/realtime/client_secrets`.
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// How long a request may take to get its token, retries and the waits
+	// between them included. Each attempt gets an equal share of the time that
+	// is left, so that one which hangs is given up and tried again. When the
+	// time is up, the answer is 504. Default: `10s`.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// How often a failed call to xAI is repeated: after connections that fail,
+	// break or hang, and after the statuses 429, 500, 502, 503, 504 and 529. The
+	// wait before a retry is what xAI asks for in `Retry-After`, or else a
+	// random back-off that grows; a wait that does not fit into what is left of
+	// the timeout is not begun. 0 turns retries off. Default: 2.
+	Retries *int `json:"retries,omitempty"`
+
+	// The methods that get a token: `POST`, `GET` or both. Others are answered
+	// with 405, or, with `pass_thru`, handed to the next handler without a
+	// token. Default: `["POST"]`.
+	Methods []string `json:"methods,omitempty"`
+
+	// The origins, besides the site's own, whose pages may ask for a token, each
+	// exactly as a browser sends it in `Origin`: `scheme://host[:port]`, without
+	// a path, wildcard or default port. They get CORS headers that allow
+	// credentials, and their preflight requests are answered. Every other
+	// cross-origin request of a browser gets 403. Default: none.
+	TrustedOrigins []string `json:"trusted_origins,omitempty"`
+
+	// How many tokens one client gets. Default: 10 at once, refilled over one
+	// minute, for each signed-in user or, without one, each client address.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+
+	// Whether to call the next handler instead of writing xAI's answer. The
+	// placeholders and `Cache-Control: no-store` are set by then, so `respond`,
+	// `templates` or `reverse_proxy` can give the token to the client in any
+	// form. Default: false.
+	PassThru bool `json:"pass_thru,omitempty"`
+
+	// The transport for the calls to xAI, with everything that `reverse_proxy`
+	// offers: network proxies, resolvers, client certificates, CA pools.
+	// Default: `{"protocol": "http"}`.
+	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
+
+	client      *client
+	crossOrigin *crossOrigin
+	limiter     *rateLimiter
+	logger      *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.xai_ephemeral_token",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision sets the defaults and prepares everything that requests share. It
+// sends nothing over the network.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	h.setDefaults()
+
+	if err := h.checkAPIKey(); err != nil {
+		return err
+	}
+	var err error
+	if h.crossOrigin, err = newCrossOrigin(h.TrustedOrigins, h.PassThru); err != nil {
+		return err
+	}
+	if h.limiter, err = newRateLimiter(h.RateLimit); err != nil {
+		return err
+	}
+	if err := metrics.register(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	return h.provisionClient(ctx)
+}
+
+func (h *Handler) setDefaults() {
+	if h.APIKey == "" {
+		h.APIKey = defaultAPIKey
+	}
+	if h.ExpiresAfter == 0 {
+		h.ExpiresAfter = caddy.Duration(defaultExpiresAfter)
+	}
+	if h.Endpoint == "" {
+		h.Endpoint = defaultEndpoint
+	}
+	if h.Timeout == 0 {
+		h.Timeout = caddy.Duration(defaultTimeout)
+	}
+	if h.Retries == nil {
+		h.Retries = new(defaultRetries)
+	}
+	if len(h.Methods) == 0 {
+		h.Methods = []string{http.MethodPost}
+	}
+	if h.RateLimit == nil {
+		h.RateLimit = &RateLimit{Count: defaultRateLimitCount, Window: caddy.Duration(defaultRateLimitWindow)}
+	}
+}
+
+// checkAPIKey refuses a key that is known to be empty already. What it expands
+// to is looked at and forgotten: it is expanded again for each request, and an
+// exported field would end up in Caddy's trace log.
+func (h *Handler) checkAPIKey() error {
+	if strings.TrimSpace(caddy.NewReplacer().ReplaceKnown(h.APIKey, "")) == "" {
+		return fmt.Errorf("api_key: %s is empty; set it, or name another placeholder with the api_key option", h.APIKey)
+	}
+	if h.apiKeyIsLiteral() {
+		h.logger.Warn("the API key stands in the config itself, where the admin API and the autosaved config show it; " +
+			"a placeholder such as {env.XAI_API_KEY} or {file./run/secrets/xai_api_key} keeps it out")
+	}
+	return nil
+}
+
+func (h *Handler) apiKeyIsLiteral() bool {
+	return !strings.Contains(h.APIKey, "{")
+}
+
+func (h *Handler) provisionClient(ctx caddy.Context) error {
+	endpoint, err := caddy.NewReplacer().ReplaceOrErr(h.Endpoint, true, true)
+	if err != nil {
+		return fmt.Errorf("endpoint: %w", err)
+	}
+	if err := checkEndpoint(endpoint); err != nil {
+		return err
+	}
+	if exposesKey(endpoint) {
+		h.logger.Warn("the endpoint is plain http on another machine: the API key crosses the network unencrypted",
+			zap.String("endpoint", h.Endpoint))
+	}
+	transport, err := h.loadTransport(ctx)
+	if err != nil {
+		return fmt.Errorf("transport: %w", err)
+	}
+	h.client, err = newClient(clientConfig{
+		endpoint:     endpoint,
+		expiresAfter: time.Duration(h.ExpiresAfter),
+		session:      h.Session,
+		timeout:      time.Duration(h.Timeout),
+		retries:      *h.Retries,
+		transport:    transport,
+		logger:       h.logger,
+	})
+	return err
+}
+
+func (h *Handler) loadTransport(ctx caddy.Context) (http.RoundTripper, error) {
+	var module any
+	var err error
+	if len(h.TransportRaw) == 0 {
+		module, err = ctx.LoadModuleByID("http.reverse_proxy.transport.http", nil)
+	} else {
+		module, err = ctx.LoadModule(h, "TransportRaw")
+	}
+	if err != nil {
+		return nil, err
+	}
+	transport, ok := module.(http.RoundTripper)
+	if !ok {
+		return nil, fmt.Errorf("module %T is not a RoundTripper", module)
+	}
+	return transport, nil
+}
+
+// Validate checks every option that is set. Zero values stand for the defaults.
+func (h *Handler) Validate() error {
+	if d := time.Duration(h.ExpiresAfter); d != 0 {
+		if d < time.Second || d > maxExpiresAfter || d%time.Second != 0 {
+			return fmt.Errorf("expires_after: %s is out of range; it takes whole seconds from 1s to 1h", d)
+		}
+	}
+	if err := checkSession(h.Session); err != nil {
+		return err
+	}
+	// Placeholders may be set only where the config will run, which need not be
+	// where it is adapted; Provision checks what they expand to.
+	if h.Endpoint != "" && !strings.Contains(h.Endpoint, "{") {
+		if err := checkEndpoint(h.Endpoint); err != nil {
+			return err
+		}
+	}
+	if h.Timeout < 0 {
+		return fmt.Errorf("timeout: %s is out of range; it must be more than zero", time.Duration(h.Timeout))
+	}
+	if h.Retries != nil && *h.Retries < 0 {
+		return fmt.Errorf("retries: %d is out of range; it must be 0 or more", *h.Retries)
+	}
+	if err := checkMethods(h.Methods); err != nil {
+		return err
+	}
+	if _, err := newCrossOrigin(h.TrustedOrigins, h.PassThru); err != nil {
+		return err
+	}
+	_, err := newRateLimiter(h.RateLimit)
+	return err
+}
+
+// Cleanup lets go of the connections to xAI. Requests that are still being
+// served end as usual, as Caddy gives them time to.
+func (h *Handler) Cleanup() error {
+	if h.client != nil {
+		h.client.retire()
+	}
+	return nil
+}
+
+// MarshalLogObject keeps a literal API key out of Caddy's trace log, which
+// prints each handler that a request passes.
+func (h *Handler) MarshalLogObject(encoder zapcore.ObjectEncoder) error {
+	type options Handler // without this method
+	shown := options(*h)
+	if h.apiKeyIsLiteral() {
+		shown.APIKey = "REDACTED"
+	}
+	return encoder.AddReflected("options", &shown)
+}
+
+// Interface guards
+var (
+	_ caddy.Module                = (*Handler)(nil)
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+	_ caddyfile.Unmarshaler       = (*Handler)(nil)
+	_ zapcore.ObjectMarshaler     = (*Handler)(nil)
+)

@@ -1,0 +1,115 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// allowedMethods are those that can be listed in the methods option.
+var allowedMethods = []string{http.MethodPost, http.MethodGet}
+
+func checkMethods(methods []string) error {
+	for i, method := range methods {
+		if !slices.Contains(allowedMethods, method) {
+			return fmt.Errorf("methods: %q is not supported; it takes %s", method, strings.Join(allowedMethods, " and "))
+		}
+		if slices.Contains(methods[:i], method) {
+			return fmt.Errorf("methods: %s is given twice", method)
+		}
+	}
+	return nil
+}
+
+// checkEndpoint checks an endpoint whose placeholders have been expanded. Its
+// errors do not quote it, because it may hold a password where none belongs.
+func checkEndpoint(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	var parseErr *url.Error
+	switch {
+	case errors.As(err, &parseErr):
+		return fmt.Errorf("endpoint: not a URL: %w", parseErr.Err)
+	case err != nil:
+		return fmt.Errorf("endpoint: not a URL: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return errors.New("endpoint: not an absolute http or https URL")
+	case u.Hostname() == "":
+		return errors.New("endpoint: the URL has no host")
+	case u.User != nil:
+		return errors.New("endpoint: the URL must not have user information")
+	case strings.Contains(endpoint, "#"):
+		return errors.New("endpoint: the URL must not have a fragment")
+	}
+	if port := u.Port(); port != "" {
+		if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+			return fmt.Errorf("endpoint: the port %s is out of range", port)
+		}
+	}
+	return nil
+}
+
+// exposesKey reports whether a call to the endpoint, a valid one, would show the
+// key to a network.
+func exposesKey(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Scheme == "https" {
+		return false
+	}
+	host := u.Hostname()
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return err != nil || !ip.IsLoopback()
+}
+
+// checkSession accepts nothing or a JSON object.
+func checkSession(session json.RawMessage) error {
+	if len(session) == 0 {
+		return nil
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(session, &object); err != nil || object == nil {
+		return errors.New("session: not a JSON object")
+	}
+	return nil
+}
+
+// checkNumbers refuses JSON with numbers that would not reach xAI as they are
+// written: Caddy re-encodes configs, with floating-point numbers.
+func checkNumbers(text string) error {
+	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
+	decoder.UseNumber()
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("session: not a JSON object: %w", err)
+		}
+		if number, ok := token.(json.Number); ok && !survivesFloat(number) {
+			return fmt.Errorf("session: Caddy cannot keep the number %s exactly", number)
+		}
+	}
+}
+
+func survivesFloat(number json.Number) bool {
+	const maxExact = 1 << 53
+	if integer, err := number.Int64(); err == nil {
+		return integer >= -maxExact && integer <= maxExact
+	}
+	_, err := number.Float64()
+	return err == nil && strings.ContainsAny(number.String(), ".eE")
+}
