@@ -4,6 +4,7 @@
 package xaitoken
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -154,7 +155,7 @@ func TestPermanentFailure(t *testing.T) {
 		http.StatusUnprocessableEntity: errUpstreamRefused,
 		http.StatusNotImplemented:      errUpstreamFailed,
 	} {
-		if got := permanentFailure(status); got != want {
+		if got := permanentFailure(status); !errors.Is(got, want) {
 			t.Errorf("%d is %q, want %q", status, got, want)
 		}
 	}

@@ -149,8 +149,7 @@ func (c *client) mint(ctx context.Context, key, requestID string) (*token, error
 	if ctx.Err() != nil {
 		return nil, &mintError{failure: errCanceled}
 	}
-	var failed *mintError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*mintError](err); ok {
 		return nil, failed
 	}
 	return nil, &mintError{failure: errTimeout, message: err.Error()}

@@ -146,10 +146,10 @@ func (h *Handler) mint(r *http.Request, repl *caddy.Replacer) (*token, error) {
 // makes Caddy answer it.
 func (h *Handler) fail(header http.Header, r *http.Request, err error) error {
 	cause := err
-	var upstream *mintError
-	if errors.As(err, &upstream) {
+	upstream, isUpstream := errors.AsType[*mintError](err)
+	if isUpstream {
 		cause = upstream.failure
-		if cause == errUpstreamRateLimited && upstream.retryAfter > 0 {
+		if errors.Is(cause, errUpstreamRateLimited) && upstream.retryAfter > 0 {
 			setRetryAfter(header, upstream.retryAfter)
 		}
 	}
@@ -180,7 +180,7 @@ func (h *Handler) logFailure(r *http.Request, cause error, status int, upstream 
 			zap.Int("upstream_status", upstream.status),
 			zap.String("upstream_request_id", upstream.requestID),
 			zap.String("upstream_message", upstream.message))
-	case cause == errNoAPIKey && !h.apiKeyIsLiteral():
+	case errors.Is(cause, errNoAPIKey) && !h.apiKeyIsLiteral():
 		fields = append(fields, zap.String("api_key", h.APIKey))
 	}
 	entry.Write(fields...)

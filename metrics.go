@@ -48,8 +48,7 @@ func newMetricSet() *metricSet {
 func (m *metricSet) register(registry *prometheus.Registry) error {
 	for _, collector := range []prometheus.Collector{m.issued, m.errors, m.upstreamRequests, m.upstreamDuration} {
 		err := registry.Register(collector)
-		var duplicate prometheus.AlreadyRegisteredError
-		if errors.As(err, &duplicate) && duplicate.ExistingCollector == collector {
+		if duplicate, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok && duplicate.ExistingCollector == collector {
 			continue
 		}
 		if err != nil {

@@ -36,12 +36,13 @@ func checkMethods(methods []string) error {
 // errors do not quote it, because it may hold a password where none belongs.
 func checkEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
-	var parseErr *url.Error
-	switch {
-	case errors.As(err, &parseErr):
-		return fmt.Errorf("endpoint: not a URL: %w", parseErr.Err)
-	case err != nil:
+	if err != nil {
+		if parsing, ok := errors.AsType[*url.Error](err); ok {
+			err = parsing.Err // without the URL
+		}
 		return fmt.Errorf("endpoint: not a URL: %w", err)
+	}
+	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return errors.New("endpoint: not an absolute http or https URL")
 	case u.Hostname() == "":

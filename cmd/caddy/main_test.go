@@ -1,0 +1,142 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+)
+
+// TestQuickstart serves the quickstart as the README does, on other ports, and
+// opens sessions with its tokens.
+func TestQuickstart(t *testing.T) {
+	t.Chdir("../..")
+	page, realtime := startQuickstart(t)
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+
+	t.Run("serves the page and its parts", func(t *testing.T) {
+		for _, path := range []string{"/", "/app.js", "/style.css", "/favicon.svg"} {
+			if status, _ := request(t, client, http.MethodGet, page+path); status != http.StatusOK {
+				t.Errorf("%s got %d", path, status)
+			}
+		}
+	})
+	t.Run("does not serve its Caddyfile", func(t *testing.T) {
+		if status, _ := request(t, client, http.MethodGet, page+"/Caddyfile"); status != http.StatusNotFound {
+			t.Errorf("got %d, want 404", status)
+		}
+	})
+	for name, options := range map[string]func(token string) *websocket.DialOptions{
+		"by header": func(token string) *websocket.DialOptions {
+			return &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + token}}}
+		},
+		"by subprotocol": func(token string) *websocket.DialOptions {
+			return &websocket.DialOptions{Subprotocols: []string{"xai-client-secret." + token}}
+		},
+	} {
+		t.Run("a token opens one session "+name, func(t *testing.T) {
+			options := options(mintToken(t, client, page))
+			options.HTTPClient = client
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			conn, resp, err := websocket.Dial(ctx, realtime, options) //nolint:bodyclose // Dial does it
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.CloseNow() //nolint:errcheck // the session is over
+			if want := strings.Join(options.Subprotocols, ""); conn.Subprotocol() != want {
+				t.Errorf("the server selected %d bytes of subprotocol, want %d", len(conn.Subprotocol()), len(want))
+			}
+			_, first, err := conn.Read(ctx)
+			if err != nil || resp.StatusCode != http.StatusSwitchingProtocols || !strings.Contains(string(first), `"session.created"`) {
+				t.Errorf("got %d, first event %s, error %v", resp.StatusCode, first, err)
+			}
+			_, resp, err = websocket.Dial(ctx, realtime, options) //nolint:bodyclose // Dial does it
+			if err == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
+				t.Errorf("a second session with the same token: error %v, want 401", err)
+			}
+		})
+	}
+}
+
+// startQuickstart returns the addresses of the page and of the sandbox's
+// WebSocket.
+func startQuickstart(t *testing.T) (page, realtime string) {
+	t.Helper()
+	config, err := os.ReadFile("examples/quickstart/Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pagePort, sandboxPort := freePort(t), freePort(t)
+	config = []byte(strings.NewReplacer("8080", pagePort, "8081", sandboxPort).Replace(string(config)))
+	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt(config, map[string]any{"filename": "Caddyfile"})
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("error %v, warnings %v", err, warnings)
+	}
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := caddy.Load(adapted, true); err != nil {
+		t.Fatal(err)
+	}
+	return "http://localhost:" + pagePort, "ws://localhost:" + sandboxPort + "/v1/realtime?model=grok-voice-latest"
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func request(t *testing.T, client *http.Client, method, url string) (status int, body []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err = io.ReadAll(resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, body
+}
+
+func mintToken(t *testing.T, client *http.Client, page string) string {
+	t.Helper()
+	status, body := request(t, client, http.MethodPost, page+"/session")
+	var token struct {
+		Value string `json:"value"`
+	}
+	if err := json.Unmarshal(body, &token); err != nil || token.Value == "" {
+		t.Fatalf("got %d %s", status, body)
+	}
+	return token.Value
+}

@@ -1,0 +1,202 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
+)
+
+// TestNoSecretLeaks drives every success and failure while everything records as
+// much as it can, and searches all of it for the key and for the tokens.
+func TestNoSecretLeaks(t *testing.T) {
+	t.Setenv("XAI_TEST_KEY", testKey)
+	spans := startCollector(t)
+	up := newUpstream(t)
+	raw := newRawUpstream(t)
+	s := startCaddy(t, up, strings.ReplaceAll(`
+http://SITE {
+	tracing
+	log {
+		output file DIR/access.log {
+			roll_disabled
+		}
+	}
+	log_append token {http.xai_ephemeral_token.id}
+	xai_ephemeral_token /session {env.XAI_TEST_KEY} {
+		endpoint UPSTREAM
+		rate_limit off
+		timeout 300ms
+		methods POST GET
+	}
+	xai_ephemeral_token /raw {env.XAI_TEST_KEY} {
+		endpoint RAW
+		rate_limit off
+		timeout 300ms
+	}
+	handle_errors {
+		respond "{err.status_code} {err.message} {err.trace} {err.id}"
+	}
+}
+`, "RAW", raw.url))
+
+	var told strings.Builder // all that clients other than the token's got
+	var tokens []string
+	ask := func(path string, header ...string) {
+		t.Helper()
+		got := s.do(http.MethodPost, s.url+path, header...)
+		if got.StatusCode == http.StatusOK {
+			tokens = append(tokens, decodeToken(t, got).Value)
+			return
+		}
+		told.WriteString(got.body)
+		_ = got.Header.Write(&told)
+	}
+
+	ask("/session")
+	ask("/session", "Sec-Fetch-Site", "cross-site")
+	echo := `{"error":{"message":"no ` + testKey + ` and no xai-realtime-client-secret-scripted"}}`
+	for _, status := range []int{301, 400, 401, 403, 404, 422, 429, 500, 501, 503} {
+		fault := sandbox.Answer(status, echo, "X-Request-Id", testKey, "Location", "http://"+testKey, "Retry-After", "9")
+		up.Script(fault, fault, fault)
+		ask("/session")
+	}
+	for _, body := range []string{
+		`{"token":"xai-realtime-client-secret-scripted"}`, `{"value":"xai-realtime-client-secret- scripted"}`,
+		`"` + testKey, "<p>" + testKey + " xai-realtime-client-secret-scripted",
+	} {
+		up.Script(sandbox.Answer(http.StatusOK, body))
+		ask("/session")
+	}
+	up.Script(sandbox.BreakMidBody(), sandbox.Break(), sandbox.Hang())
+	ask("/session")
+	for _, answer := range []string{
+		"HTTP/1.1 " + testKey + "\r\n\r\n",
+		testKey + " xai-realtime-client-secret-scripted\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + testKey + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: " + testKey + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + testKey + "\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n0\r\n" + testKey + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + testKey + "\r\n\r\n",
+	} {
+		raw.say(answer)
+		ask("/raw")
+	}
+	if len(tokens) != 1 {
+		t.Fatalf("%d tokens were issued, want 1", len(tokens))
+	}
+
+	eventually(t, "all is recorded", func() bool {
+		return strings.Contains(spans.spans(), raw.url) &&
+			strings.Contains(s.readFile("access.log"), tokenID(tokens[0])) &&
+			strings.Count(s.readFile("access.log"), `"uri":"/raw"`) == 7
+	})
+	records := map[string]string{
+		"an answer to a client":  told.String(),
+		"the log":                s.readFile("caddy.log"),
+		"the access log":         s.readFile("access.log"),
+		"the metrics":            s.do(http.MethodGet, s.admin+"/metrics").body,
+		"the admin API's config": s.do(http.MethodGet, s.admin+"/config/").body,
+		"a trace":                spans.spans(),
+	}
+	for where, record := range records {
+		if record == "" {
+			t.Errorf("%s is empty", where)
+		}
+		if strings.Contains(record, testKey) {
+			t.Errorf("%s has the key: %s", where, around(record, testKey))
+		}
+		if strings.Contains(record, "xai-realtime-client-secret-") {
+			t.Errorf("%s has a token: %s", where, around(record, "xai-realtime-client-secret-"))
+		}
+	}
+}
+
+// TestLiteralKeyIsNotInTheTraceLog keeps a key that stands in the config out of
+// the log that prints handlers.
+func TestLiteralKeyIsNotInTheTraceLog(t *testing.T) {
+	s := startCaddy(t, newUpstream(t), `
+http://SITE {
+	log
+	xai_ephemeral_token /session `+testKey+` {
+		endpoint UPSTREAM
+	}
+}
+`)
+	decodeToken(t, s.post())
+	traced := false
+	for line := range strings.Lines(s.readFile("caddy.log")) {
+		if strings.Contains(line, `"logger":"http.log.trace"`) && strings.Contains(line, `"msg":"xai_ephemeral_token"`) {
+			traced = true
+			if !strings.Contains(line, "REDACTED") || strings.Contains(line, testKey) {
+				t.Errorf("traced %s", line)
+			}
+		}
+	}
+	if !traced {
+		t.Error("nothing was traced")
+	}
+}
+
+func around(text, what string) string {
+	i := strings.Index(text, what)
+	return text[max(0, i-200):min(len(text), i+200)]
+}
+
+// rawUpstream answers each request with bytes that need not be HTTP.
+type rawUpstream struct {
+	url string
+
+	mu     sync.Mutex
+	answer string
+}
+
+func newRawUpstream(t *testing.T) *rawUpstream {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := &rawUpstream{url: "http://" + listener.Addr().String() + "/raw"}
+	var connections sync.WaitGroup
+	t.Cleanup(func() {
+		_ = listener.Close()
+		connections.Wait()
+	})
+	connections.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			connections.Go(func() { raw.serve(conn) })
+		}
+	})
+	return raw
+}
+
+func (u *rawUpstream) serve(conn net.Conn) {
+	defer conn.Close()
+	request := make([]byte, 4096)
+	if _, err := conn.Read(request); err != nil {
+		return
+	}
+	u.mu.Lock()
+	answer := u.answer
+	u.mu.Unlock()
+	_, _ = io.WriteString(conn, answer)
+}
+
+// say sets the answer to the requests that follow.
+func (u *rawUpstream) say(answer string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.answer = answer
+}
