@@ -199,8 +199,11 @@ func (c *client) attempt(ctx context.Context, key, requestID string) (*token, er
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		failure := errUpstreamUnreachable
-		if ctx.Err() != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			failure = errTimeout
+			// The connection may have died in silence. Over HTTP/2 the next
+			// attempt would be sent over the same one.
+			c.closeIdle()
 		}
 		return nil, &mintError{failure: failure, message: err.Error()}
 	}

@@ -167,3 +167,42 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		t.Errorf("%d requests were made, want 1", n)
 	}
 }
+
+func TestEndpointPlaceholders(t *testing.T) {
+	up := newUpstream(t)
+	site := strings.Replace(simpleSite, "UPSTREAM", "{env.XAI_TEST_ENDPOINT}", 1)
+	t.Setenv("XAI_TEST_ENDPOINT", up.endpoint())
+	s := startCaddy(t, up, site)
+	decodeToken(t, s.post())
+
+	for name, test := range map[string]struct{ value, want string }{
+		"unset":    {"", "endpoint: evaluated placeholder {env.XAI_TEST_ENDPOINT} is empty"},
+		"no URL":   {"api.x.ai", "endpoint: not an absolute http or https URL"},
+		"a secret": {"https://user:SECRET@api.x.ai", "endpoint: the URL must not have user information"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("XAI_TEST_ENDPOINT", test.value)
+			err := s.load(site)
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "SECRET") {
+				t.Errorf("got error %v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestPlainEndpointElsewhereIsWarnedOf(t *testing.T) {
+	const warning = "the endpoint is plain http on another machine: the API key crosses the network unencrypted"
+	t.Setenv("XAI_TEST_KEY", testKey)
+	for endpoint, want := range map[string]bool{"http://192.0.2.1/v1": true, "UPSTREAM": false, "https://192.0.2.1/v1": false} {
+		t.Run(endpoint, func(t *testing.T) {
+			s := startCaddy(t, newUpstream(t), strings.NewReplacer("UPSTREAM", endpoint, testKey, "{env.XAI_TEST_KEY}").Replace(simpleSite))
+			warned := false
+			for _, entry := range s.logged() {
+				warned = warned || entry["level"] == "warn" && entry["msg"] == warning
+			}
+			if warned != want {
+				t.Errorf("warned is %t, want %t", warned, want)
+			}
+		})
+	}
+}
