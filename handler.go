@@ -135,11 +135,7 @@ func (h *Handler) mint(r *http.Request, repl *caddy.Replacer) (*token, error) {
 		return nil, errNoAPIKey
 	}
 	requestID, _ := repl.GetString("http.request.uuid")
-	minted, err := h.client.mint(r.Context(), key, requestID)
-	if err == nil && r.Context().Err() != nil {
-		return nil, errCanceled
-	}
-	return minted, err
+	return h.client.mint(r.Context(), key, requestID)
 }
 
 // fail records a request that ends without a token, and returns the error that
