@@ -34,12 +34,10 @@ func discardBody(w http.ResponseWriter, r *http.Request) (finish func()) {
 				return
 			}
 		default:
-			deadline := time.Now().Add(bodyGrace)
-			_ = control.SetReadDeadline(deadline)
-			err := <-discarded
-			if err == nil && time.Until(deadline) > bodyGrace/2 {
-				// In good time: once the body is read, Go watches the connection
-				// for its end, and would take the deadline for it.
+			_ = control.SetReadDeadline(time.Now().Add(bodyGrace))
+			if err := <-discarded; err == nil {
+				// Once the body is read, Go watches the connection for its end, and
+				// would take the deadline for it.
 				_ = control.SetReadDeadline(time.Time{})
 				return
 			}

@@ -6,6 +6,7 @@ package xaitoken_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -84,7 +85,8 @@ func startCaddy(t *testing.T, upstream *upstream, config string) *caddyServer {
 }
 
 func (s *caddyServer) chooseAddresses(upstream *upstream) {
-	first, second, admin := freeAddress(s.t), freeAddress(s.t), freeAddress(s.t)
+	addresses := freeAddresses(s.t, 3)
+	first, second, admin := addresses[0], addresses[1], addresses[2]
 	s.url, s.url2, s.admin = "http://"+first, "http://"+second, "http://"+admin
 	endpoint := ""
 	if upstream != nil {
@@ -136,15 +138,19 @@ func adapt(config string) ([]byte, error) {
 	return adapted, err
 }
 
-// freeAddress returns a loopback address that nobody listened on just now.
-func freeAddress(t *testing.T) string {
+// freeAddresses returns loopback addresses that nobody listened on just now.
+func freeAddresses(t *testing.T, count int) []string {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var addresses []string
+	for range count {
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close() //nolint:gocritic // all at the end, or one could be found twice
+		addresses = append(addresses, listener.Addr().String())
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return addresses
 }
 
 func newHTTPClient(t *testing.T) *http.Client {
@@ -167,32 +173,54 @@ type answer struct {
 // do sends a request without a body. Headers are given as name, value pairs.
 func (s *caddyServer) do(method, url string, header ...string) answer {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), method, url, nil)
+	req, err := newRequest(s.t.Context(), method, url, header...)
 	if err != nil {
 		s.t.Fatal(err)
-	}
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Add(header[i], header[i+1])
 	}
 	return s.send(req)
 }
 
+// try is do for goroutines other than the test's: it returns what went wrong.
+func (s *caddyServer) try(ctx context.Context, method, url string, header ...string) (answer, error) {
+	req, err := newRequest(ctx, method, url, header...)
+	if err != nil {
+		return answer{}, err
+	}
+	return s.roundTrip(req)
+}
+
+func newRequest(ctx context.Context, method, url string, header ...string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Add(header[i], header[i+1])
+	}
+	return req, nil
+}
+
 func (s *caddyServer) send(req *http.Request) answer {
 	s.t.Helper()
-	resp, err := s.client.Do(req)
+	got, err := s.roundTrip(req)
 	for tries := 1; err != nil && s.loads > 1 && tries < 3; tries++ {
 		// A reload costs some new connections, whatever the config.
-		resp, err = s.client.Do(req)
+		got, err = s.roundTrip(req)
 	}
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	return got
+}
+
+func (s *caddyServer) roundTrip(req *http.Request) (answer, error) {
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return answer{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return answer{resp, string(body)}
+	return answer{resp, string(body)}, err
 }
 
 // post asks the first site for a token at /session.

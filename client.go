@@ -84,6 +84,7 @@ type client struct {
 	retries      int
 	transport    http.RoundTripper
 	closeIdle    func()
+	hung         atomic.Bool // an attempt hung since the last one began
 	retired      atomic.Bool
 	logger       *zap.Logger
 }
@@ -136,7 +137,7 @@ func (c *client) mint(ctx context.Context, key, requestID string) (*token, error
 
 	// Only the end of ctx and its span count. Its other values belong to the
 	// client's request: a reverse proxy in front of us, such as forward_auth,
-	// leaves there where it connected to, and Caddy's transport would follow.
+	// leaves notes there on how it connected, and Caddy's transport follows them.
 	callCtx, cancel := context.WithTimeout(
 		trace.ContextWithSpan(context.Background(), trace.SpanFromContext(ctx)), c.timeout)
 	defer cancel()
@@ -180,6 +181,13 @@ func (c *client) mintWithRetries(ctx context.Context, key, requestID string) (*t
 
 // attempt calls xAI once.
 func (c *client) attempt(ctx context.Context, key, requestID string) (*token, error) {
+	if c.hung.Swap(false) {
+		// The connection may have died in silence, and over HTTP/2 this attempt
+		// would be sent over the same one. Not earlier, because the transport takes
+		// a moment to see that the attempt which hung has left it idle.
+		c.closeIdle()
+	}
+
 	// Caddy's transport expands placeholders and keeps notes in these. They are
 	// new for each attempt, since a dial can outlive the attempt that began it.
 	transportCtx := context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
@@ -201,9 +209,7 @@ func (c *client) attempt(ctx context.Context, key, requestID string) (*token, er
 		failure := errUpstreamUnreachable
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			failure = errTimeout
-			// The connection may have died in silence. Over HTTP/2 the next
-			// attempt would be sent over the same one.
-			c.closeIdle()
+			c.hung.Store(true)
 		}
 		return nil, &mintError{failure: failure, message: err.Error()}
 	}

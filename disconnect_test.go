@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -90,14 +91,7 @@ func TestAnnouncedBody(t *testing.T) {
 			reader := bufio.NewReader(conn)
 			start := time.Now()
 			s.writeRequest(conn, test.method, test.path, test.rest)
-			resp, err := http.ReadResponse(reader, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-				t.Fatal(err)
-			}
+			resp := readResponse(t, reader)
 			if resp.StatusCode != test.status {
 				t.Errorf("got %d, want %d", resp.StatusCode, test.status)
 			}
@@ -111,12 +105,7 @@ func TestAnnouncedBody(t *testing.T) {
 				return
 			}
 			s.writeRequest(conn, "POST", "/session", "\r\n")
-			again, err := http.ReadResponse(reader, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer again.Body.Close()
-			if again.StatusCode != http.StatusOK {
+			if again := readResponse(t, reader); again.StatusCode != http.StatusOK {
 				t.Errorf("the next request got %d", again.StatusCode)
 			}
 		})
@@ -128,6 +117,51 @@ func TestAnnouncedBody(t *testing.T) {
 		}
 		decodeToken(t, s.send(req))
 	})
+}
+
+// TestLateBody sends a body just after the answer is known. The error page that
+// follows takes its time, and the deadline for the body must not cut it off.
+func TestLateBody(t *testing.T) {
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(400 * time.Millisecond): // longer than Caddy is ready to wait for the body
+			_, _ = io.WriteString(w, "an error page")
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(page.Close)
+	s := startCaddy(t, newUpstream(t), bodySite[:strings.LastIndex(bodySite, "}")]+`
+	handle_errors {
+		reverse_proxy `+page.URL+` {
+			method GET
+		}
+	}
+}
+`)
+	conn := s.dial()
+	s.writeRequest(conn, "PUT", "/session", "Content-Length: 2\r\n\r\n")
+	time.Sleep(30 * time.Millisecond) // a slow client, not a wait for anything
+	if _, err := io.WriteString(conn, "{}"); err != nil {
+		t.Fatal(err)
+	}
+	if resp := readResponse(t, bufio.NewReader(conn)); resp.StatusCode != http.StatusOK || resp.body != "an error page" {
+		t.Errorf("got %d %q, want the error page", resp.StatusCode, resp.body)
+	}
+}
+
+// readResponse reads a response and its body.
+func readResponse(t *testing.T, reader *bufio.Reader) answer {
+	t.Helper()
+	resp, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{resp, string(body)}
 }
 
 // TestClientGoesAway waits for the call to xAI, leaves, and sees it cancelled.

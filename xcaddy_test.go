@@ -34,7 +34,7 @@ func TestXcaddy(t *testing.T) {
 		}
 	})
 	t.Run("mints", func(t *testing.T) {
-		up, site := newUpstream(t), freeAddress(t)
+		up, site := newUpstream(t), freeAddresses(t, 1)[0]
 		s := &caddyServer{t: t, url: "http://" + site, dir: t.TempDir(), client: newHTTPClient(t)}
 		s.writeFile("Caddyfile", `
 {

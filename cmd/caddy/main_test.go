@@ -81,7 +81,7 @@ func startQuickstart(t *testing.T) (page, realtime string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pagePort, sandboxPort := freePort(t), freePort(t)
+	pagePort, sandboxPort := freePorts(t)
 	config = []byte(strings.NewReplacer("8080", pagePort, "8081", sandboxPort).Replace(string(config)))
 	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt(config, map[string]any{"filename": "Caddyfile"})
 	if err != nil || len(warnings) > 0 {
@@ -98,18 +98,20 @@ func startQuickstart(t *testing.T) (page, realtime string) {
 	return "http://localhost:" + pagePort, "ws://localhost:" + sandboxPort + "/v1/realtime?model=grok-voice-latest"
 }
 
-func freePort(t *testing.T) string {
+// freePorts returns two ports that nobody listened on just now.
+func freePorts(t *testing.T) (first, second string) {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for _, port := range []*string{&first, &second} {
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close() //nolint:gocritic // both at the end, or one could be found twice
+		if _, *port, err = net.SplitHostPort(listener.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	return first, second
 }
 
 func request(t *testing.T, client *http.Client, method, url string) (status int, body []byte) {
