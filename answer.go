@@ -68,6 +68,8 @@ func permanentFailure(status int) error {
 		return errUpstreamFailed
 	case status >= 300 && status < 400:
 		return errUpstreamRedirect
+	case status < 200:
+		return errUpstreamUnusable
 	default:
 		return errUpstreamRefused
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -77,16 +78,12 @@ type clientConfig struct {
 
 // client mints tokens. It knows nothing of the requests that ask for them.
 type client struct {
-	endpoint     string
-	body         []byte
-	expiresAfter time.Duration
-	timeout      time.Duration
-	retries      int
-	transport    http.RoundTripper
-	closeIdle    func()
-	hung         atomic.Bool // an attempt hung since the last one began
-	retired      atomic.Bool
-	logger       *zap.Logger
+	clientConfig
+
+	body      []byte      // of each call
+	closeIdle func()      // drops the connections that nobody uses
+	hung      atomic.Bool // an attempt hung since the last one began
+	retired   atomic.Bool // the config was unloaded
 }
 
 func newClient(config clientConfig) (*client, error) {
@@ -100,22 +97,14 @@ func newClient(config clientConfig) (*client, error) {
 	request.Session = config.session
 	body, err := json.Marshal(request)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("session: %w", err)
 	}
-	closeIdle := func() {}
+	c := &client{clientConfig: config, body: body, closeIdle: func() {}}
 	if t, ok := config.transport.(*reverseproxy.HTTPTransport); ok {
-		closeIdle = t.Transport.CloseIdleConnections
+		c.closeIdle = t.Transport.CloseIdleConnections
 	}
-	return &client{
-		endpoint:     config.endpoint,
-		body:         body,
-		expiresAfter: config.expiresAfter,
-		timeout:      config.timeout,
-		retries:      config.retries,
-		transport:    newExchange(config.transport),
-		closeIdle:    closeIdle,
-		logger:       config.logger,
-	}, nil
+	c.transport = newExchange(config.transport)
+	return c, nil
 }
 
 // retire closes idle connections, now and after each call that is still to come.

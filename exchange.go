@@ -66,6 +66,11 @@ func (e exchange) roundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// Its body is the bare connection, which no deadline bounds any more.
+		resp.Body = http.NoBody
+		return resp, nil
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil && isSuccess(resp.StatusCode) {
 		return nil, err

@@ -4,11 +4,8 @@
 package xaitoken_test
 
 import (
-	"io"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
@@ -86,7 +83,7 @@ http://SITE {
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n0\r\n" + testKey + "\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + testKey + "\r\n\r\n",
 	} {
-		raw.say(answer)
+		raw.say(answer, false)
 		ask("/raw")
 	}
 	if len(tokens) != 1 {
@@ -148,55 +145,4 @@ http://SITE {
 func around(text, what string) string {
 	i := strings.Index(text, what)
 	return text[max(0, i-200):min(len(text), i+200)]
-}
-
-// rawUpstream answers each request with bytes that need not be HTTP.
-type rawUpstream struct {
-	url string
-
-	mu     sync.Mutex
-	answer string
-}
-
-func newRawUpstream(t *testing.T) *rawUpstream {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw := &rawUpstream{url: "http://" + listener.Addr().String() + "/raw"}
-	var connections sync.WaitGroup
-	t.Cleanup(func() {
-		_ = listener.Close()
-		connections.Wait()
-	})
-	connections.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			connections.Go(func() { raw.serve(conn) })
-		}
-	})
-	return raw
-}
-
-func (u *rawUpstream) serve(conn net.Conn) {
-	defer conn.Close()
-	request := make([]byte, 4096)
-	if _, err := conn.Read(request); err != nil {
-		return
-	}
-	u.mu.Lock()
-	answer := u.answer
-	u.mu.Unlock()
-	_, _ = io.WriteString(conn, answer)
-}
-
-// say sets the answer to the requests that follow.
-func (u *rawUpstream) say(answer string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.answer = answer
 }
