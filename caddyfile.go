@@ -5,9 +5,9 @@ package xaitoken
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -55,13 +55,14 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name; Caddy took the matcher away
 
-	// Arguments are counted before they are read: an error quotes the current
-	// token, which must not be a key. One too many would hide the whole block.
+	// Arguments are counted before they are read, here and below: the error quotes
+	// the current token, which must be the option and not a key. One argument too
+	// many would hide the whole block.
 	seen := make(map[string]bool)
 	switch d.CountRemainingArgs() {
 	case 0:
 	case 1:
-		if err := h.unmarshalAPIKey(d); err != nil {
+		if err := h.unmarshalOption(d, "api_key"); err != nil {
 			return err
 		}
 		seen["api_key"] = true
@@ -71,10 +72,17 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
+		limits, known := optionArgs[option]
+		if !known {
+			return d.Errf("unrecognized subdirective '%s'", option)
+		}
 		if seen[option] {
 			return d.Errf("%s is given twice", option)
 		}
 		seen[option] = true
+		if count := d.CountRemainingArgs(); count < limits.least || count > limits.most {
+			return d.ArgErr()
+		}
 		if err := h.unmarshalOption(d, option); err != nil {
 			return err
 		}
@@ -85,57 +93,53 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// optionArgs lists the options and how many arguments they take.
+var optionArgs = map[string]struct{ least, most int }{
+	"api_key":         {1, 1},
+	"expires_after":   {1, 1},
+	"session":         {1, 1},
+	"endpoint":        {1, 1},
+	"timeout":         {1, 1},
+	"retries":         {1, 1},
+	"methods":         {1, math.MaxInt},
+	"trusted_origins": {1, math.MaxInt},
+	"rate_limit":      {1, 3},
+	"pass_thru":       {0, 0},
+	"transport":       {1, 1},
+}
+
+// unmarshalOption reads the arguments of an option, whose number is right.
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	switch option {
 	case "api_key":
-		if d.CountRemainingArgs() != 1 {
-			return d.ArgErr()
-		}
-		return h.unmarshalAPIKey(d)
+		return unmarshalString(d, option, &h.APIKey)
 	case "expires_after":
-		return unmarshalDuration(d, &h.ExpiresAfter)
+		return unmarshalDuration(d, option, &h.ExpiresAfter)
 	case "session":
 		return h.unmarshalSession(d)
 	case "endpoint":
-		return unmarshalString(d, &h.Endpoint)
+		return unmarshalString(d, option, &h.Endpoint)
 	case "timeout":
-		return unmarshalDuration(d, &h.Timeout)
+		return unmarshalDuration(d, option, &h.Timeout)
 	case "retries":
-		h.Retries = new(int)
-		return unmarshalInt(d, h.Retries)
+		return h.unmarshalRetries(d)
 	case "methods":
-		return unmarshalList(d, &h.Methods)
+		h.Methods = d.RemainingArgs()
 	case "trusted_origins":
-		return unmarshalList(d, &h.TrustedOrigins)
+		h.TrustedOrigins = d.RemainingArgs()
 	case "rate_limit":
 		return h.unmarshalRateLimit(d)
 	case "pass_thru":
-		if d.NextArg() {
-			return d.ArgErr()
-		}
 		h.PassThru = true
-		return nil
 	case "transport":
 		return h.unmarshalTransport(d)
-	default:
-		return d.Errf("unrecognized subdirective '%s'", option)
-	}
-}
-
-// unmarshalAPIKey reads the key, which is known to be there. None of its errors
-// quotes it.
-func (h *Handler) unmarshalAPIKey(d *caddyfile.Dispenser) error {
-	d.NextArg()
-	h.APIKey = d.Val()
-	if h.APIKey == "" {
-		return d.Err("api_key: the key is empty; leave it out to use " + defaultAPIKey)
 	}
 	return nil
 }
 
 func (h *Handler) unmarshalSession(d *caddyfile.Dispenser) error {
 	var session string
-	if err := unmarshalString(d, &session); err != nil {
+	if err := unmarshalString(d, "session", &session); err != nil {
 		return err
 	}
 	if err := checkNumbers(session); err != nil {
@@ -160,9 +164,6 @@ func (h *Handler) unmarshalRateLimit(d *caddyfile.Dispenser) error {
 			return d.Err("rate_limit: the key is empty")
 		}
 		h.RateLimit.Key = args[2]
-	case 2:
-	default:
-		return d.ArgErr()
 	}
 	count, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -177,10 +178,6 @@ func (h *Handler) unmarshalRateLimit(d *caddyfile.Dispenser) error {
 }
 
 func (h *Handler) unmarshalTransport(d *caddyfile.Dispenser) error {
-	// UnmarshalModule drops what follows the name without a word.
-	if d.CountRemainingArgs() != 1 {
-		return d.ArgErr()
-	}
 	d.NextArg()
 	name := d.Val()
 	moduleID := "http.reverse_proxy.transport." + name
@@ -195,55 +192,37 @@ func (h *Handler) unmarshalTransport(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func unmarshalString(d *caddyfile.Dispenser, value *string) error {
-	option := d.Val()
-	if !d.AllArgs(value) {
-		return d.ArgErr()
+func (h *Handler) unmarshalRetries(d *caddyfile.Dispenser) error {
+	d.NextArg()
+	retries, err := strconv.Atoi(d.Val())
+	if err != nil {
+		return d.Errf("retries: '%s' is not a whole number", d.Val())
 	}
-	if *value == "" {
+	h.Retries = &retries
+	return nil
+}
+
+// unmarshalString reads an argument that must not be empty: in JSON it would be
+// left out and stand for the default.
+func unmarshalString(d *caddyfile.Dispenser, option string, value *string) error {
+	d.NextArg()
+	if *value = d.Val(); *value == "" {
 		return d.Errf("%s: the value is empty", option)
 	}
 	return nil
 }
 
-func unmarshalInt(d *caddyfile.Dispenser, value *int) error {
-	option := d.Val()
-	var arg string
-	if err := unmarshalString(d, &arg); err != nil {
-		return err
-	}
-	number, err := strconv.Atoi(arg)
-	if err != nil {
-		return d.Errf("%s: '%s' is not a whole number", option, arg)
-	}
-	*value = number
-	return nil
-}
-
 // unmarshalDuration reads a duration. Zero is refused: in JSON it would be left
 // out and stand for the default.
-func unmarshalDuration(d *caddyfile.Dispenser, value *caddy.Duration) error {
-	option := d.Val()
-	var arg string
-	if err := unmarshalString(d, &arg); err != nil {
-		return err
-	}
-	duration, err := caddy.ParseDuration(arg)
+func unmarshalDuration(d *caddyfile.Dispenser, option string, value *caddy.Duration) error {
+	d.NextArg()
+	duration, err := caddy.ParseDuration(d.Val())
 	if err != nil {
-		return d.Errf("%s: '%s' is not a duration", option, arg)
+		return d.Errf("%s: '%s' is not a duration", option, d.Val())
 	}
-	if duration < time.Nanosecond {
+	if duration <= 0 {
 		return d.Errf("%s: %s is out of range; it must be more than zero", option, duration)
 	}
 	*value = caddy.Duration(duration)
-	return nil
-}
-
-func unmarshalList(d *caddyfile.Dispenser, values *[]string) error {
-	args := d.RemainingArgs()
-	if len(args) == 0 {
-		return d.ArgErr()
-	}
-	*values = args
 	return nil
 }
