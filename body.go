@@ -27,6 +27,10 @@ func discardBody(w http.ResponseWriter, r *http.Request) (finish func()) {
 		discarded <- err
 	}()
 	return func() {
+		// Error routes get the same request, and a proxy there would send on the
+		// length of a body that is gone.
+		defer func() { r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil }()
+
 		control := http.NewResponseController(w)
 		select {
 		case err := <-discarded:

@@ -70,9 +70,14 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 
+	previous := directive
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		limits, known := optionArgs[option]
+		if option == "{" {
+			return d.Errf("%s takes no block", previous)
+		}
+		previous = option
 		if !known {
 			return d.Errf("unrecognized subdirective '%s'", option)
 		}

@@ -116,6 +116,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		{"an origin in capitals", "trusted_origins https://A.com", `trusted_origins: no browser sends "https://A.com"; write "https://a.com"`},
 		{"an origin with its default port", "trusted_origins https://a.com:443", `trusted_origins: no browser sends "https://a.com:443"; write "https://a.com"`},
 		{"an origin with an empty port", "trusted_origins https://a.com:", `trusted_origins: "https://a.com:" has an empty port`},
+		{"an origin with a placeholder", "trusted_origins https://{env.APP}", `trusted_origins: "https://{env.APP}" has a placeholder`},
 		{"an origin that is not in punycode", "trusted_origins https://bücher.example", `trusted_origins: "https://bücher.example" must be in punycode, as browsers send it`},
 		{"rate_limit without a value", "rate_limit", "wrong argument count or unexpected line ending after 'rate_limit'"},
 		{"rate_limit without a window", "rate_limit 10", "rate_limit: it takes a count and a window, or 'off', not just '10'"},
@@ -131,7 +132,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		{"transport with two names", "transport http h2c", "wrong argument count or unexpected line ending after 'transport'"},
 		{"transport that does not exist", "transport pigeon", "getting module named 'http.reverse_proxy.transport.pigeon'"},
 		{"transport with a mistake in it", "transport http {\ndial_timeout soon\n}", "bad timeout value 'soon': time: invalid duration \"soon\", at Caddyfile:5"},
-		{"a block where none belongs", "retries 1 {\n}", "unrecognized subdirective '{'"},
+		{"a block where none belongs", "retries 1 {\n}", "retries takes no block"},
 		{"an option given twice", "retries 1\nretries 1", "retries is given twice, at Caddyfile:5"},
 		{"the key given in two places", "api_key b", "api_key is given twice"},
 	}

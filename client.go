@@ -33,6 +33,9 @@ const maxBackoff = 250 * time.Millisecond
 // time left is split at most. More would leave an attempt too little to succeed.
 const maxShares = 10
 
+// minPing is the least time that xAI gets to answer an HTTP/2 ping.
+const minPing = 500 * time.Millisecond
+
 // The ways in which minting fails. See failures.
 var (
 	errCanceled            = errors.New("the client went away")
@@ -102,6 +105,13 @@ func newClient(config clientConfig) (*client, error) {
 	c := &client{clientConfig: config, body: body, closeIdle: func() {}}
 	if t, ok := config.transport.(*reverseproxy.HTTPTransport); ok {
 		c.closeIdle = t.Transport.CloseIdleConnections
+		// Over HTTP/2 all calls share a connection. If it dies in silence, each of
+		// them hangs, and closeIdle cannot drop it while another call is on it. A
+		// ping finds out within the first attempt, unless attempts are so short
+		// that a slow network could not answer it.
+		if wait := config.timeout / time.Duration(3*shares(config.retries)); wait >= minPing {
+			t.Transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: wait, PingTimeout: wait}
+		}
 	}
 	c.transport = newExchange(config.transport)
 	return c, nil
@@ -149,7 +159,7 @@ func (c *client) mintWithRetries(ctx context.Context, key, requestID string) (*t
 	deadline, _ := ctx.Deadline()
 	left := c.retries
 	try := func() (*token, error) {
-		share := time.Until(deadline) / time.Duration(min(left, maxShares-1)+1)
+		share := time.Until(deadline) / time.Duration(shares(left))
 		left--
 		ctx, cancel := context.WithTimeout(ctx, share)
 		defer cancel()
@@ -166,6 +176,12 @@ func (c *client) mintWithRetries(ctx context.Context, key, requestID string) (*t
 		backoff.WithNotify(func(err error, wait time.Duration) {
 			c.logger.Debug("retrying", zap.Error(err), zap.Duration("wait", wait), zap.String("request_id", requestID))
 		}))
+}
+
+// shares returns into how many shares the time is split that is left for an
+// attempt and for the retries that may follow.
+func shares(retries int) int {
+	return min(retries, maxShares-1) + 1
 }
 
 // attempt calls xAI once.

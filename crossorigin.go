@@ -50,6 +50,9 @@ func checkOrigin(origin string) error {
 	if strings.Contains(origin, "*") {
 		return fmt.Errorf("%q has a wildcard; origins are compared exactly, so list each one", origin)
 	}
+	if strings.Contains(origin, "{") {
+		return fmt.Errorf("%q has a placeholder; origins are not expanded, but a Caddyfile can use {$VARIABLE}", origin)
+	}
 	if strings.ContainsFunc(origin, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return fmt.Errorf("%q must be in punycode, as browsers send it", origin)
 	}

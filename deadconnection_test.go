@@ -6,11 +6,13 @@ package xaitoken_test
 import (
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // TestDeadConnection loses an idle connection to xAI without a word, as a NAT
@@ -23,16 +25,7 @@ func TestDeadConnection(t *testing.T) {
 			name = "HTTP/2.0"
 		}
 		t.Run(name, func(t *testing.T) {
-			up := newUpstream(t)
-			server := httptest.NewUnstartedServer(up)
-			server.EnableHTTP2 = http2
-			server.StartTLS()
-			t.Cleanup(server.Close)
-			nat := newRelay(t, server.Listener.Addr().String())
-			s := startCaddy(t, up, strings.NewReplacer(
-				"UPSTREAM", "https://"+nat.address+"/v1/realtime/client_secrets",
-				"rate_limit off", "timeout 900ms\n\t\ttransport http {\n\t\t\ttls_insecure_skip_verify\n\t\t}").Replace(simpleSite))
-
+			s, up, nat := startBehindRelay(t, http2, "900ms")
 			decodeToken(t, s.post())
 			if proto := up.requests()[0].Proto; proto != name {
 				t.Fatalf("xAI was called over %s", proto)
@@ -41,6 +34,39 @@ func TestDeadConnection(t *testing.T) {
 			decodeToken(t, s.post())
 		})
 	}
+}
+
+// TestDeadConnectionUnderLoad loses the one connection of HTTP/2 while there is
+// always another request on it, so that it is never idle.
+func TestDeadConnectionUnderLoad(t *testing.T) {
+	s, _, nat := startBehindRelay(t, true, "6s")
+	decodeToken(t, s.post())
+	nat.forget()
+	var group sync.WaitGroup
+	for range 30 {
+		group.Go(func() {
+			got, err := s.try(t.Context(), http.MethodPost, s.url+"/session")
+			if err != nil || got.StatusCode != http.StatusOK {
+				t.Errorf("got %d and error %v, want 200", got.StatusCode, err)
+			}
+		})
+		time.Sleep(100 * time.Millisecond) // the load, not a wait for anything
+	}
+	group.Wait()
+}
+
+// startBehindRelay serves a site whose calls to xAI pass a relay.
+func startBehindRelay(t *testing.T, http2 bool, timeout string) (*caddyServer, *upstream, *relay) {
+	t.Helper()
+	up := newUpstream(t)
+	server := httptest.NewUnstartedServer(up)
+	server.EnableHTTP2 = http2
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	nat := newRelay(t, server.Listener.Addr().String())
+	return startCaddy(t, up, strings.NewReplacer(
+		"UPSTREAM", "https://"+nat.address+"/v1/realtime/client_secrets",
+		"rate_limit off", "rate_limit off\n\t\ttimeout "+timeout+"\n\t\ttransport http {\n\t\t\ttls_insecure_skip_verify\n\t\t}").Replace(simpleSite)), up, nat
 }
 
 // relay passes connections on to another address until it forgets them: then

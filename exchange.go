@@ -72,10 +72,14 @@ func (e exchange) roundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil && isSuccess(resp.StatusCode) {
-		return nil, err
+	if err != nil {
+		if isSuccess(resp.StatusCode) {
+			return nil, err
+		}
+		// Of a refusal the status says enough. A body that was cut off may end in
+		// the middle of the key, where nobody would recognize it.
+		body = nil
 	}
-	// Of a refusal the status says enough, even if its body is cut off.
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }

@@ -123,9 +123,9 @@ func (h *Handler) limitedClient(r *http.Request, repl *caddy.Replacer) limitedCl
 		id = repl.ReplaceAll(h.RateLimit.Key, "")
 	}
 	if id == "" {
-		return addressClient(clientIP(r))
+		return limitedClient{byAddress: true, id: network(clientIP(r))}
 	}
-	return limitedClient{id: id}
+	return limitedClient{id: network(id)}
 }
 
 // mint resolves the key and exchanges it for a token.

@@ -76,7 +76,8 @@ type Handler struct {
 
 	// A JSON object to send as xAI's `session` parameter, for example
 	// `{"model": "grok-voice-latest"}`. xAI's API reference documents it and its
-	// guide calls it unsupported. Default: not sent.
+	// guide calls it unsupported. Caddy keeps numbers in configs as floating point,
+	// so integers above 2^53 lose digits. Default: not sent.
 	Session json.RawMessage `json:"session,omitempty"`
 
 	// The URL that mints tokens: absolute, `http` or `https`, without user
@@ -88,7 +89,8 @@ type Handler struct {
 
 	// How long a request may take to get its token, retries and the waits
 	// between them included. Each attempt gets an equal share of the time that
-	// is left, so that one which hangs is given up and tried again. When the
+	// is left, at least a tenth, so that one which hangs is given up and tried
+	// again: with the defaults, xAI has 3.3 seconds for its first answer. When the
 	// time is up, the answer is 504. Default: `10s`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
@@ -144,6 +146,10 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // sends nothing over the network.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	// Caddy validates afterwards, too late for what is made of the options here.
+	if err := h.Validate(); err != nil {
+		return err
+	}
 	h.setDefaults()
 
 	if err := h.checkAPIKey(); err != nil {
@@ -200,8 +206,9 @@ func (h *Handler) checkAPIKey() error {
 	return nil
 }
 
+// apiKeyIsLiteral reports whether any of the key stands in the config itself.
 func (h *Handler) apiKeyIsLiteral() bool {
-	return !strings.Contains(h.APIKey, "{")
+	return strings.TrimSpace(caddy.NewEmptyReplacer().ReplaceAll(h.APIKey, "")) != ""
 }
 
 func (h *Handler) provisionClient(ctx caddy.Context) error {

@@ -45,7 +45,8 @@ type RateLimit struct {
 	// `{http.request.header.Remote-User}`. Where it expands to nothing, the
 	// client's address counts. Default: the authenticated user,
 	// `{http.auth.user.id}`, and without one the client's address,
-	// `{http.vars.client_ip}`. IPv6 addresses count by their /64.
+	// `{http.vars.client_ip}`. An IPv6 address, also as the value of a key, counts
+	// by its /64.
 	Key string `json:"key,omitempty"`
 
 	// Whether to turn the limit off, to leave it to something in front. The
@@ -53,24 +54,25 @@ type RateLimit struct {
 	Disabled bool `json:"disabled,omitempty"`
 }
 
-// limitedClient identifies a client. A user whose name looks like somebody's
-// address does not share a bucket with that address.
+// limitedClient identifies a client, by its address where it has no other name.
+// A user who is called like somebody's address shares no bucket with it.
 type limitedClient struct {
 	byAddress bool
 	id        string
 }
 
-// addressClient identifies a client by its address. IPv6 users are handed whole
-// /64 networks, so one such network counts as one client.
-func addressClient(address string) limitedClient {
-	if ip, err := netip.ParseAddr(address); err == nil {
-		ip = ip.Unmap().WithZone("")
-		address = ip.String()
-		if ip.Is6() {
-			address = netip.PrefixFrom(ip, 64).Masked().String()
-		}
+// network makes of an address what counts as one client: an IPv4 address, or a
+// whole IPv6 /64, which is what a user is handed. Other text stays as it is.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
 	}
-	return limitedClient{byAddress: true, id: address}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	return netip.PrefixFrom(ip, 64).Masked().String()
 }
 
 // rateLimiter holds a token bucket for each client it remembers.

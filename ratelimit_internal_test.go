@@ -125,7 +125,7 @@ func TestRateLimiter(t *testing.T) {
 	})
 }
 
-func TestAddressClient(t *testing.T) {
+func TestNetwork(t *testing.T) {
 	tests := []struct {
 		name, address, want string
 	}{
@@ -134,11 +134,12 @@ func TestAddressClient(t *testing.T) {
 		{"IPv6 by its network", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
 		{"IPv6 with a zone", "fe80::1%eth0", "fe80::/64"},
 		{"a Unix socket", "@", "@"},
+		{"a name", "alice", "alice"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := addressClient(test.address); got != (limitedClient{byAddress: true, id: test.want}) {
-				t.Errorf("got %+v, want %s", got, test.want)
+			if got := network(test.address); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
 	}

@@ -48,6 +48,7 @@ func TestRateLimitKeys(t *testing.T) {
 		{"another value of the key", "{header.X-User}", header("X-User", "alice"), header("X-User", "bob"), 200},
 		{"the key is nothing, so the address counts", "{header.X-User}", nil, nil, 429},
 		{"the key is an address, which is another client", "{header.X-User}", header("X-User", "127.0.0.1"), nil, 200},
+		{"the key is an address in the same /64", "{client_ip}", forwarded("2001:db8::1"), forwarded("2001:db8::2"), 429},
 		{"one key for all", "everybody", forwarded("192.0.2.1"), forwarded("192.0.2.2"), 429},
 	}
 	for _, test := range tests {

@@ -15,6 +15,7 @@ import (
 // much as it can, and searches all of it for the key and for the tokens.
 func TestNoSecretLeaks(t *testing.T) {
 	t.Setenv("XAI_TEST_KEY", testKey)
+	mostOfKey := testKey[:len(testKey)-1]
 	spans := startCollector(t)
 	up := newUpstream(t)
 	raw := newRawUpstream(t)
@@ -76,6 +77,7 @@ http://SITE {
 	ask("/session")
 	for _, answer := range []string{
 		"HTTP/1.1 " + testKey + "\r\n\r\n",
+		"HTTP/1.1 401 Unauthorized\r\nContent-Length: 500\r\n\r\n{\"error\":\"no " + mostOfKey,
 		testKey + " xai-realtime-client-secret-scripted\r\n\r\n",
 		"HTTP/1.1 200 OK\r\n" + testKey + "\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: " + testKey + "\r\n\r\n",
@@ -93,7 +95,7 @@ http://SITE {
 	eventually(t, "all is recorded", func() bool {
 		return strings.Contains(spans.spans(), raw.url) &&
 			strings.Contains(s.readFile("access.log"), tokenID(tokens[0])) &&
-			strings.Count(s.readFile("access.log"), `"uri":"/raw"`) == 7
+			strings.Count(s.readFile("access.log"), `"uri":"/raw"`) == 8
 	})
 	records := map[string]string{
 		"an answer to a client":  told.String(),
@@ -107,8 +109,8 @@ http://SITE {
 		if record == "" {
 			t.Errorf("%s is empty", where)
 		}
-		if strings.Contains(record, testKey) {
-			t.Errorf("%s has the key: %s", where, around(record, testKey))
+		if strings.Contains(record, mostOfKey) {
+			t.Errorf("%s has the key: %s", where, around(record, mostOfKey))
 		}
 		if strings.Contains(record, "xai-realtime-client-secret-") {
 			t.Errorf("%s has a token: %s", where, around(record, "xai-realtime-client-secret-"))
@@ -116,29 +118,44 @@ http://SITE {
 	}
 }
 
-// TestLiteralKeyIsNotInTheTraceLog keeps a key that stands in the config out of
-// the log that prints handlers.
+// TestLiteralKeyIsNotInTheTraceLog keeps a key that stands in the config, all of
+// it or in part, out of the log that prints handlers.
 func TestLiteralKeyIsNotInTheTraceLog(t *testing.T) {
-	s := startCaddy(t, newUpstream(t), `
+	t.Setenv("XAI_TEST_KEY", testKey)
+	first, second := testKey[:10], testKey[10:]
+	t.Setenv("XAI_TEST_KEY_END", second)
+	for name, test := range map[string]struct{ key, shown string }{
+		"all of it":  {testKey, "REDACTED"},
+		"part of it": {first + "{env.XAI_TEST_KEY_END}", "REDACTED"},
+		"none of it": {"{env.XAI_TEST_KEY}", "{env.XAI_TEST_KEY}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startCaddy(t, newUpstream(t), `
 http://SITE {
 	log
-	xai_ephemeral_token /session `+testKey+` {
+	xai_ephemeral_token /session `+test.key+` {
 		endpoint UPSTREAM
 	}
 }
 `)
-	decodeToken(t, s.post())
-	traced := false
-	for line := range strings.Lines(s.readFile("caddy.log")) {
-		if strings.Contains(line, `"logger":"http.log.trace"`) && strings.Contains(line, `"msg":"xai_ephemeral_token"`) {
-			traced = true
-			if !strings.Contains(line, "REDACTED") || strings.Contains(line, testKey) {
-				t.Errorf("traced %s", line)
+			decodeToken(t, s.post())
+			traced, warned := false, false
+			for line := range strings.Lines(s.readFile("caddy.log")) {
+				warned = warned || strings.Contains(line, "the API key stands in the config itself")
+				if strings.Contains(line, `"logger":"http.log.trace"`) && strings.Contains(line, `"msg":"xai_ephemeral_token"`) {
+					traced = true
+					if !strings.Contains(line, `"api_key":"`+test.shown+`"`) || strings.Contains(line, first) {
+						t.Errorf("traced %s", line)
+					}
+				}
 			}
-		}
-	}
-	if !traced {
-		t.Error("nothing was traced")
+			if !traced {
+				t.Error("nothing was traced")
+			}
+			if warned != (test.shown == "REDACTED") {
+				t.Errorf("warned is %t", warned)
+			}
+		})
 	}
 }
 
