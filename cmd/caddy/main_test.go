@@ -29,7 +29,7 @@ func TestQuickstart(t *testing.T) {
 	defer client.CloseIdleConnections()
 
 	t.Run("serves the page and its parts", func(t *testing.T) {
-		for _, path := range []string{"/", "/app.js", "/style.css", "/favicon.svg"} {
+		for _, path := range []string{"/", "/app.js", "/connection.js", "/failure.js", "/player.js", "/token.js", "/style.css", "/favicon.svg"} {
 			if status, _ := request(t, client, http.MethodGet, page+path); status != http.StatusOK {
 				t.Errorf("%s got %d", path, status)
 			}

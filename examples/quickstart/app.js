@@ -3,183 +3,20 @@
 
 // One conversation takes three steps:
 //
-//   1. POST /session         Caddy mints an ephemeral token       fetchToken()
-//   2. new WebSocket(...)    the token opens one session          openSession()
-//   3. events                text and sound go back and forth     converse()
+//   1. POST /session         Caddy mints an ephemeral token       token.js
+//   2. new WebSocket(...)    the token opens one session          connection.js
+//   3. events                text and sound go back and forth     converse(), player.js
 //
-// The rest of the file is sound, words for everything that can go wrong, and the page itself.
+// The rest of this file is the page itself.
 
-const TOKEN_PATH = "/session";
-const REALTIME_URL = document.querySelector('meta[name="realtime-url"]').content;
+import { ATTEMPTS, closing, describe, isSandbox, openSession, parse, place } from "./connection.js";
+import { clock, Failure } from "./failure.js";
+import { Player, SAMPLE_RATE } from "./player.js";
+import { fetchToken, TOKEN_PATH } from "./token.js";
+
 const GREETING = "Hello! Who are you, and what can you do?";
 const INSTRUCTIONS = "You are a friendly voice agent. Answer in one or two short sentences.";
-
-const TOKEN_TIMEOUT = 15_000; // ms; Caddy itself gives up after 10 s unless configured otherwise
-const OPEN_TIMEOUT = 10_000; // until the WebSocket is open
-const SESSION_TIMEOUT = 5_000; // from there until session.created
-const ATTEMPTS = 3; // some connections open and never start a session; a new token helps
-
-const SAMPLE_RATE = 24_000; // of the agent's voice
 const TOKEN_PREFIX = "xai-realtime-client-secret-"; // all of a token that may be shown
-
-/** Something went wrong: a title, and what to do about it. Text in `backticks` is shown as code. */
-class Failure extends Error {
-  constructor(title, advice, { retryAfter = 0, anotherToken = false } = {}) {
-    super(title);
-    this.advice = advice;
-    this.retryAfter = retryAfter; // seconds to wait before trying again
-    this.anotherToken = anotherToken; // worth an immediate attempt with a new token
-    this.status = 0; // of the HTTP response, if there was one
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------
-// Step 1: the token
-
-async function fetchToken(signal) {
-  let response, body;
-  try {
-    response = await fetch(TOKEN_PATH, {
-      method: "POST",
-      redirect: "manual", // a redirect leads to a sign-in page, not to a token
-      signal: AbortSignal.any([signal, AbortSignal.timeout(TOKEN_TIMEOUT)]),
-    });
-    body = await response.text();
-  } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    if (error.name === "TimeoutError") {
-      throw new Failure("The server did not answer in time", `Nothing came from \`${TOKEN_PATH}\` for ${TOKEN_TIMEOUT / 1000} seconds. Try again; if it stays like this, look in Caddy’s log.`);
-    }
-    throw new Failure("The server cannot be reached", "Is Caddy still running? Check the terminal you started it in and your network, then try again.");
-  }
-  if (!response.ok) throw Object.assign(refusal(response), { status: response.status });
-
-  let token;
-  try {
-    token = JSON.parse(body);
-  } catch {
-    // Caddy answers 200 with an empty body where no directive matches, and a single-page app's
-    // fallback answers with HTML. Either way there is no token handler at this path.
-    throw nothingThere();
-  }
-  // The value has to fit in a Sec-WebSocket-Protocol header, or the browser refuses to send it.
-  if (typeof token?.value !== "string" || !/^[\w.~!#$%&'*+^`|-]+$/.test(token.value)) {
-    throw new Failure("The answer holds no usable token", `\`${TOKEN_PATH}\` answered, but without a \`value\` that can open a connection. If you reshape the answer in the Caddyfile, keep that field.`);
-  }
-
-  // Compare with the server's clock, not the visitor's, which may be wrong.
-  const now = Date.parse(response.headers.get("Date")) || Date.now();
-  // Seconds, but some deployments answer in milliseconds.
-  const expiresAt = token.expires_at > 1e12 ? token.expires_at : token.expires_at * 1000;
-  return { value: token.value, expires: performance.now() + expiresAt - now }; // NaN if it is unknown
-}
-
-const nothingThere = () =>
-  new Failure("Nothing hands out tokens here", `No token handler answers at \`${TOKEN_PATH}\`. Is the line \`xai_ephemeral_token ${TOKEN_PATH}\` in this site’s block of the Caddyfile, and has Caddy been reloaded?`);
-
-/** What a status means. Caddy's error answers have no body unless handle_errors writes one. */
-function refusal(response) {
-  const retryAfter = secondsUntil(response.headers.get("Retry-After"));
-  const pause = retryAfter ? `The button comes back in ${inWords(retryAfter)}.` : "Wait a moment, then try again.";
-
-  if (response.type === "opaqueredirect") {
-    return new Failure("Sign in first", `The server redirects \`${TOKEN_PATH}\` to another page, most likely to sign you in. Do that, then come back and try again.`);
-  }
-  switch (response.status) {
-    case 401:
-      return new Failure("Sign in first", "This server gives tokens only to people it knows. Sign in, then try again.");
-    case 403:
-      return new Failure("This page is not allowed to ask for tokens", `Either you lack permission, or the server does not trust the origin \`${location.origin}\`. If this is your server, add the origin to \`trusted_origins\` in the Caddyfile.`);
-    case 404:
-      return nothingThere();
-    case 405:
-      return new Failure("The server does not take this request", `\`POST ${TOKEN_PATH}\` is not allowed. Does \`methods\` in the Caddyfile leave out \`POST\`, or does a file server answer in place of \`xai_ephemeral_token\`?`);
-    case 429:
-      return new Failure("Too many tries", `The server limits how often one visitor gets a token. ${pause}`, { retryAfter });
-    case 500:
-      return new Failure("The server has no usable API key", "Set `XAI_API_KEY` in Caddy’s environment, or `api_key` in the Caddyfile, and restart Caddy. Its log says what is wrong.");
-    case 502:
-      return new Failure("Caddy got no token from xAI", "xAI refused the API key or the request, or could not be reached. Caddy’s log has the reason.");
-    case 503:
-      return new Failure("xAI is busy", `It limits how many tokens this server may have just now. ${pause}`, { retryAfter });
-    case 504:
-      return new Failure("xAI did not answer in time", "This often passes by itself. Try again; if it stays like this, look in Caddy’s log.");
-    default:
-      return new Failure(`The server answered with status ${response.status}`, `That is not an answer \`${TOKEN_PATH}\` normally gives. Caddy’s log may say more.`, { retryAfter });
-  }
-}
-
-/** Retry-After holds seconds or a date. */
-function secondsUntil(retryAfter) {
-  if (!retryAfter) return 0;
-  const seconds = /^\d+$/.test(retryAfter) ? Number(retryAfter) : (Date.parse(retryAfter) - Date.now()) / 1000;
-  return Math.max(0, Math.ceil(seconds) || 0);
-}
-
-// ---------------------------------------------------------------------------------------------------
-// Step 2: the connection
-
-/** Resolves with the WebSocket once the server has started the session. */
-function openSession(token, signal) {
-  return new Promise((resolve, reject) => {
-    let socket;
-    let opened = false;
-    let complaint = ""; // what the server said before it closed, if it said anything
-
-    const settle = (how, value) => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-      document.removeEventListener("securitypolicyviolation", onViolation);
-      if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
-      if (how === reject) socket?.close();
-      how(value);
-    };
-    const onAbort = () => settle(reject, signal.reason);
-    signal.addEventListener("abort", onAbort);
-    // Chromium fires neither error nor close at a WebSocket that the page's own policy forbids.
-    const onViolation = ({ effectiveDirective }) => {
-      if (effectiveDirective === "connect-src") settle(reject, forbidden());
-    };
-    document.addEventListener("securitypolicyviolation", onViolation);
-    let timer = setTimeout(() => settle(reject, cannotConnect()), OPEN_TIMEOUT);
-
-    try {
-      // A browser cannot set the headers of a WebSocket, so the token travels as a subprotocol.
-      socket = new WebSocket(REALTIME_URL, ["xai-client-secret." + token]);
-    } catch (error) {
-      settle(reject, new Failure("The browser refused to connect", `Check \`realtime-url\` in index.html. The browser says: ${error.message}`));
-      return;
-    }
-
-    socket.onopen = () => {
-      opened = true;
-      clearTimeout(timer);
-      timer = setTimeout(() => settle(reject, noSession("opened, but the session did not start")), SESSION_TIMEOUT);
-    };
-    socket.onmessage = ({ data }) => {
-      const event = parse(data);
-      if (event.type === "session.created") settle(resolve, socket);
-      if (event.type === "error") complaint = describe(event.error);
-    };
-    socket.onclose = ({ code, reason }) => {
-      if (!opened) settle(reject, cannotConnect());
-      else if (complaint) settle(reject, new Failure("The session was refused", `The server said: ${complaint}`));
-      else settle(reject, noSession(`was closed before the session started (${closing(code, reason)})`));
-    };
-  });
-}
-
-const noSession = (what) =>
-  new Failure("The conversation did not start", `The connection ${what}, ${ATTEMPTS} times in a row. Try again in a moment.`, { anotherToken: true });
-
-/** The browser does not tell a page why a WebSocket did not open. */
-const cannotConnect = () =>
-  new Failure("The conversation’s server cannot be reached", `No connection to \`${place.host}\`. ${
-    isSandbox ? "Is the sandbox running? It is the second site in the quickstart’s Caddyfile." : "Check your network, and the address of `realtime-url` in index.html."
-  } It may also have refused the token: then Caddy gets tokens from one place, and this page connects to another.`);
-
-const forbidden = () =>
-  new Failure("This site’s policy forbids the connection", `Add \`${place.protocol}//${place.host}\` to \`connect-src\` in the site’s Content-Security-Policy, then reload this page.`);
 
 /** A token opens one session, so every attempt starts with a new one. */
 async function connect(signal) {
@@ -301,86 +138,6 @@ function receive(call, event) {
   }
 }
 
-/** Anything that is not a JSON object is no event of this protocol. */
-function parse(data) {
-  try {
-    return JSON.parse(data) ?? {};
-  } catch {
-    return {};
-  }
-}
-
-function describe(error) {
-  const message = (error?.message || "No reason was given").replace(/\.$/, "");
-  return error?.code ? `${message} (\`${error.code}\`).` : `${message}.`;
-}
-
-const closing = (code, reason) => (reason ? `“${reason}”, code ${code}` : `code ${code}`);
-
-// ---------------------------------------------------------------------------------------------------
-// Sound: chunks of 16-bit PCM arrive faster than they play, so each is scheduled after the one before
-
-class Player {
-  #context = new AudioContext({ sampleRate: SAMPLE_RATE }); // saves us from resampling
-  #meter = this.#context.createAnalyser();
-  #volume = this.#context.createGain();
-  #waves = new Float32Array(256);
-  #queue = new Set();
-  #end = 0; // when the last chunk will have been played; no event of the server tells
-
-  constructor(muted) {
-    this.#meter.fftSize = this.#waves.length;
-    this.#meter.connect(this.#volume).connect(this.#context.destination);
-    this.mute(muted);
-    this.#context.resume(); // some browsers start it suspended even after a click
-  }
-
-  play(base64) {
-    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-    const samples = new Int16Array(bytes.buffer, 0, bytes.length >> 1); // little-endian, as every browser's machine is
-    if (samples.length === 0) return;
-    const buffer = this.#context.createBuffer(1, samples.length, SAMPLE_RATE);
-    buffer.copyToChannel(Float32Array.from(samples, (sample) => sample / 32768), 0);
-
-    const source = this.#context.createBufferSource();
-    source.buffer = buffer;
-    source.connect(this.#meter);
-    source.onended = () => this.#queue.delete(source);
-    this.#queue.add(source);
-    // A little head start after silence, so that the next chunk arrives before this one ends.
-    const start = this.playing ? this.#end : this.#context.currentTime + 0.08;
-    source.start(start);
-    this.#end = start + buffer.duration;
-  }
-
-  /** Forgets what has not been played yet. */
-  drop() {
-    for (const source of this.#queue) source.stop();
-    this.#queue.clear();
-    this.#end = 0;
-  }
-
-  get playing() {
-    return this.#context.currentTime < this.#end;
-  }
-
-  /** How loud it is at this moment, from 0 to 1. Still moves when muted. */
-  get level() {
-    this.#meter.getFloatTimeDomainData(this.#waves);
-    const power = this.#waves.reduce((sum, value) => sum + value * value, 0) / this.#waves.length;
-    return Math.min(1, Math.sqrt(power) * 4);
-  }
-
-  mute(muted) {
-    this.#volume.gain.value = muted ? 0 : 1;
-  }
-
-  close() {
-    this.drop();
-    this.#context.close();
-  }
-}
-
 /** A machine without a sound device still gets the text. */
 function createPlayer() {
   try {
@@ -401,8 +158,6 @@ const ui = {
   announcer: $("announcer"),
 };
 
-const place = URL.canParse(REALTIME_URL) ? new URL(REALTIME_URL) : { host: REALTIME_URL, hostname: "" };
-const isSandbox = ["localhost", "127.0.0.1", "[::1]"].includes(place.hostname);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 let current = null; // the conversation that is being opened or held
@@ -616,9 +371,6 @@ function tick() {
   ui.start.setAttribute("aria-disabled", pause > 0);
   ui.start.textContent = pause > 0 ? `Try again in ${pause < 100 ? `${pause} s` : clock(pause)}` : startLabel;
 }
-
-const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-const inWords = (seconds) => (seconds === 1 ? "1 second" : seconds < 100 ? `${seconds} seconds` : `${clock(seconds)} minutes`);
 
 ui.start.addEventListener("click", (event) => {
   // A double click must not start twice; a pause the server asked for is to be kept.

@@ -1,0 +1,67 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Sound: chunks of 16-bit PCM arrive faster than they play, so each is scheduled after the one before.
+
+export const SAMPLE_RATE = 24_000; // of the agent's voice
+
+export class Player {
+  #context = new AudioContext({ sampleRate: SAMPLE_RATE }); // saves us from resampling
+  #meter = this.#context.createAnalyser();
+  #volume = this.#context.createGain();
+  #waves = new Float32Array(256);
+  #queue = new Set();
+  #end = 0; // when the last chunk will have been played; no event of the server tells
+
+  constructor(muted) {
+    this.#meter.fftSize = this.#waves.length;
+    this.#meter.connect(this.#volume).connect(this.#context.destination);
+    this.mute(muted);
+    this.#context.resume(); // some browsers start it suspended even after a click
+  }
+
+  play(base64) {
+    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    const samples = new Int16Array(bytes.buffer, 0, bytes.length >> 1); // little-endian, as every browser's machine is
+    if (samples.length === 0) return;
+    const buffer = this.#context.createBuffer(1, samples.length, SAMPLE_RATE);
+    buffer.copyToChannel(Float32Array.from(samples, (sample) => sample / 32768), 0);
+
+    const source = this.#context.createBufferSource();
+    source.buffer = buffer;
+    source.connect(this.#meter);
+    source.onended = () => this.#queue.delete(source);
+    this.#queue.add(source);
+    // A little head start after silence, so that the next chunk arrives before this one ends.
+    const start = this.playing ? this.#end : this.#context.currentTime + 0.08;
+    source.start(start);
+    this.#end = start + buffer.duration;
+  }
+
+  /** Forgets what has not been played yet. */
+  drop() {
+    for (const source of this.#queue) source.stop();
+    this.#queue.clear();
+    this.#end = 0;
+  }
+
+  get playing() {
+    return this.#context.currentTime < this.#end;
+  }
+
+  /** How loud it is at this moment, from 0 to 1. Still moves when muted. */
+  get level() {
+    this.#meter.getFloatTimeDomainData(this.#waves);
+    const power = this.#waves.reduce((sum, value) => sum + value * value, 0) / this.#waves.length;
+    return Math.min(1, Math.sqrt(power) * 4);
+  }
+
+  mute(muted) {
+    this.#volume.gain.value = muted ? 0 : 1;
+  }
+
+  close() {
+    this.drop();
+    this.#context.close();
+  }
+}
