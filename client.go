@@ -174,7 +174,7 @@ func (c *client) mintWithRetries(ctx context.Context, key, requestID string) (*t
 		backoff.WithMaxTries(uint(c.retries)+1),
 		backoff.WithMaxElapsedTime(time.Until(deadline)),
 		backoff.WithNotify(func(err error, wait time.Duration) {
-			c.logger.Debug("retrying", zap.Error(err), zap.Duration("wait", wait), zap.String("request_id", requestID))
+			c.logger.Debug("retrying", zap.Error(err), zap.Duration("wait", wait), zap.String("client_request_id", requestID))
 		}))
 }
 

@@ -66,7 +66,8 @@ type Handler struct {
 	// reload. Surrounding white space is trimmed. A key that consists of global
 	// placeholders and is empty when the config is loaded is an error. A literal
 	// key works but is warned of, since everybody who can read the config, or
-	// ask the admin API for it, can read the key. Default: `{env.XAI_API_KEY}`.
+	// ask the admin API for it, can read the key; so does `{$XAI_API_KEY}` in a
+	// Caddyfile, which becomes literal. Default: `{env.XAI_API_KEY}`.
 	APIKey string `json:"api_key,omitempty"`
 
 	// How long a token can be used to open a session. A session that is open
@@ -120,7 +121,8 @@ type Handler struct {
 	// Whether to call the next handler instead of writing xAI's answer. The
 	// placeholders and `Cache-Control: no-store` are set by then, so `respond`,
 	// `templates` or `reverse_proxy` can give the token to the client in any
-	// form. Default: false.
+	// form. Requests with methods that are not listed are handed on without them.
+	// Default: false.
 	PassThru bool `json:"pass_thru,omitempty"`
 
 	// The transport for the calls to xAI, with everything that `reverse_proxy`

@@ -29,8 +29,8 @@ const (
 // at once, and what it used is refilled evenly over Window. A client over its
 // limit gets 429 with `Retry-After`. Only requests that end with a token count.
 //
-// The buckets belong to one handler of one Caddy instance; the 65536 most
-// recently seen clients are remembered. For one limit over a fleet, disable this
+// The buckets belong to one handler of one Caddy instance, and a reload starts
+// afresh; the 65536 most recently seen clients are remembered. For one limit over a fleet, disable this
 // one and put a distributed limiter in front.
 type RateLimit struct {
 	// How many tokens a client gets at once. At least 1. Required, unless the

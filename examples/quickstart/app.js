@@ -47,10 +47,10 @@ function converse(call) {
   call.since = performance.now();
   socket.onmessage = ({ data }) => receive(call, parse(data));
   socket.onclose = ({ code, reason }) => {
-    finish(call);
+    finish(call, "failed");
     // Nobody here hung up: a person who does goes through hangUp(), which unhooks this handler.
     explain(code === 1006 // the browser's code for a connection that ended without a goodbye
-      ? new Failure("The connection was lost", "Check your network, then start again: a new conversation gets a new token.")
+      ? new Failure("The connection was lost", `${isSandbox ? "Is the sandbox still running? Then start" : "Check your network, then start"} again: a new conversation gets a new token.`)
       : new Failure("The connection was closed", `The other side ended the conversation (${closing(code, reason)}). Start again: a new one gets a new token.`));
   };
 
@@ -329,7 +329,7 @@ function hangUp() {
   announce(call.socket ? "The conversation has ended" : "Cancelled");
 }
 
-function finish(call) {
+function finish(call, outcome = "done") {
   const hadFocus = ui.panel.contains(document.activeElement);
   current = null;
   call.socket?.close();
@@ -337,8 +337,8 @@ function finish(call) {
   ui.orb.style.removeProperty("--level");
   startLabel = call.socket ? "Start a new conversation" : "Start a conversation";
   if (call.socket) {
-    step("connection", "done", "Closed");
-    step("conversation", "done", `Ended after ${clock((performance.now() - call.since) / 1000)}`);
+    step("connection", outcome, outcome === "done" ? "Closed" : "Lost");
+    step("conversation", outcome, `Ended after ${clock((performance.now() - call.since) / 1000)}`);
   } else if (call.abort.signal.aborted) {
     for (const name of ["token", "connection"]) step(name, "idle", "Cancelled");
     shownToken = null;

@@ -13,4 +13,3 @@ export class Failure extends Error {
 }
 
 export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-export const inWords = (seconds) => (seconds === 1 ? "1 second" : seconds < 100 ? `${seconds} seconds` : `${clock(seconds)} minutes`);

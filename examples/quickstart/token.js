@@ -3,7 +3,7 @@
 
 // Step 1 of a conversation: Caddy mints a token.
 
-import { Failure, inWords } from "./failure.js";
+import { Failure } from "./failure.js";
 
 export const TOKEN_PATH = "/session";
 const TOKEN_TIMEOUT = 15_000; // ms; Caddy itself gives up after 10 s unless configured otherwise
@@ -52,7 +52,7 @@ const nothingThere = () =>
 /** What a status means. Caddy's error answers have no body unless handle_errors writes one. */
 function refusal(response) {
   const retryAfter = secondsUntil(response.headers.get("Retry-After"));
-  const pause = retryAfter ? `The button comes back in ${inWords(retryAfter)}.` : "Wait a moment, then try again.";
+  const pause = retryAfter ? "The button counts down until you can try again." : "Wait a moment, then try again.";
 
   if (response.type === "opaqueredirect") {
     return new Failure("Sign in first", `The server redirects \`${TOKEN_PATH}\` to another page, most likely to sign you in. Do that, then come back and try again.`);
@@ -71,7 +71,7 @@ function refusal(response) {
     case 500:
       return new Failure("The server has no usable API key", "Set `XAI_API_KEY` in Caddy’s environment, or `api_key` in the Caddyfile, and restart Caddy. Its log says what is wrong.");
     case 502:
-      return new Failure("Caddy got no token from xAI", "xAI refused the API key or the request, or could not be reached. Caddy’s log has the reason.");
+      return new Failure("Caddy got no token from xAI", "xAI, or the sandbox in its place, refused the API key or the request, or could not be reached. Caddy’s log, in the terminal you started it in, has the reason. Mend that, then try again.");
     case 503:
       return new Failure("xAI is busy", `It limits how many tokens this server may have just now. ${pause}`, { retryAfter });
     case 504:
