@@ -4,6 +4,7 @@
 package xaitoken_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -76,6 +77,23 @@ https://SITE {
 		if elapsed := time.Since(start); elapsed > 5*time.Second {
 			t.Errorf("it took %s", elapsed)
 		}
+	})
+	t.Run("a client that leaves cancels the call to xAI", func(t *testing.T) {
+		ctx, leave := context.WithCancel(t.Context())
+		cancelled := make(chan struct{})
+		up.Script(func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
+			leave()
+			<-r.Context().Done()
+			close(cancelled)
+		})
+		if got, err := s.try(ctx, http.MethodPost, url+"/session"); err == nil {
+			t.Errorf("got %d", got.StatusCode)
+		}
+		receive(t, cancelled)
+		eventually(t, "it is logged as 499", func() bool {
+			entries := s.logged()
+			return entries[len(entries)-1]["status"] == 499.0
+		})
 	})
 	t.Run("another site's page does not", func(t *testing.T) {
 		got := s.do(http.MethodPost, url+"/session", "Origin", "https://evil.example.com")
