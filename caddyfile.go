@@ -44,6 +44,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	    methods         <method...>
 //	    trusted_origins <origin...>
 //	    rate_limit      <count> <window> [<key>] | off
+//	    prefetch        [<count>]
 //	    pass_thru
 //	    transport <name> {
 //	        ...
@@ -109,6 +110,7 @@ var optionArgs = map[string]struct{ least, most int }{
 	"methods":         {1, math.MaxInt},
 	"trusted_origins": {1, math.MaxInt},
 	"rate_limit":      {1, 3},
+	"prefetch":        {0, 1},
 	"pass_thru":       {0, 0},
 	"transport":       {1, 1},
 }
@@ -127,13 +129,19 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "timeout":
 		return unmarshalDuration(d, option, &h.Timeout)
 	case "retries":
-		return h.unmarshalRetries(d)
+		h.Retries = new(int)
+		return unmarshalInt(d, option, h.Retries)
 	case "methods":
 		h.Methods = d.RemainingArgs()
 	case "trusted_origins":
 		h.TrustedOrigins = d.RemainingArgs()
 	case "rate_limit":
 		return h.unmarshalRateLimit(d)
+	case "prefetch":
+		h.Prefetch = defaultPrefetch
+		if d.CountRemainingArgs() > 0 {
+			return unmarshalInt(d, option, &h.Prefetch)
+		}
 	case "pass_thru":
 		h.PassThru = true
 	case "transport":
@@ -197,16 +205,6 @@ func (h *Handler) unmarshalTransport(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (h *Handler) unmarshalRetries(d *caddyfile.Dispenser) error {
-	d.NextArg()
-	retries, err := strconv.Atoi(d.Val())
-	if err != nil {
-		return d.Errf("retries: '%s' is not a whole number", d.Val())
-	}
-	h.Retries = &retries
-	return nil
-}
-
 // unmarshalString reads an argument that must not be empty: in JSON it would be
 // left out and stand for the default.
 func unmarshalString(d *caddyfile.Dispenser, option string, value *string) error {
@@ -214,6 +212,16 @@ func unmarshalString(d *caddyfile.Dispenser, option string, value *string) error
 	if *value = d.Val(); *value == "" {
 		return d.Errf("%s: the value is empty", option)
 	}
+	return nil
+}
+
+func unmarshalInt(d *caddyfile.Dispenser, option string, value *int) error {
+	d.NextArg()
+	number, err := strconv.Atoi(d.Val())
+	if err != nil {
+		return d.Errf("%s: '%s' is not a whole number", option, d.Val())
+	}
+	*value = number
 	return nil
 }
 

@@ -61,6 +61,16 @@ type mintError struct {
 
 func (e *mintError) Error() string { return e.failure.Error() }
 
+// fields describes the failure in a log.
+func (e *mintError) fields(requestID string) []zap.Field {
+	return []zap.Field{
+		zap.String("client_request_id", requestID),
+		zap.Int("upstream_status", e.status),
+		zap.String("upstream_request_id", e.requestID),
+		zap.String("upstream_message", e.message),
+	}
+}
+
 // Unwrap lets backoff.Retry see what is final and how long xAI asks to wait.
 func (e *mintError) Unwrap() error {
 	if e.retryAfter > 0 {
@@ -126,8 +136,9 @@ func (c *client) retire() {
 }
 
 // mint exchanges the key for a token within the timeout. It gives up when ctx
-// ends, which must be because nobody waits for the token any more.
-func (c *client) mint(ctx context.Context, key, requestID string) (*token, error) {
+// ends, which must be because nobody waits for the token any more. Every error is
+// a *mintError.
+func (c *client) mint(ctx context.Context, key, requestID string, retries int) (*token, error) {
 	defer func() {
 		if c.retired.Load() {
 			c.closeIdle()
@@ -142,7 +153,7 @@ func (c *client) mint(ctx context.Context, key, requestID string) (*token, error
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 
-	minted, err := c.mintWithRetries(callCtx, key, requestID)
+	minted, err := c.mintWithRetries(callCtx, key, requestID, retries)
 	if err == nil {
 		return minted, nil
 	}
@@ -155,9 +166,9 @@ func (c *client) mint(ctx context.Context, key, requestID string) (*token, error
 	return nil, &mintError{failure: errTimeout, message: err.Error()}
 }
 
-func (c *client) mintWithRetries(ctx context.Context, key, requestID string) (*token, error) {
+func (c *client) mintWithRetries(ctx context.Context, key, requestID string, retries int) (*token, error) {
 	deadline, _ := ctx.Deadline()
-	left := c.retries
+	left := retries
 	try := func() (*token, error) {
 		share := time.Until(deadline) / time.Duration(shares(left))
 		left--
@@ -171,7 +182,7 @@ func (c *client) mintWithRetries(ctx context.Context, key, requestID string) (*t
 	pace.Multiplier = 2
 	return backoff.Retry(ctx, try,
 		backoff.WithBackOff(pace),
-		backoff.WithMaxTries(uint(c.retries)+1),
+		backoff.WithMaxTries(uint(retries)+1),
 		backoff.WithMaxElapsedTime(time.Until(deadline)),
 		backoff.WithNotify(func(err error, wait time.Duration) {
 			c.logger.Debug("retrying", zap.Error(err), zap.Duration("wait", wait), zap.String("client_request_id", requestID))
@@ -209,6 +220,7 @@ func (c *client) attempt(ctx context.Context, key, requestID string) (*token, er
 		"User-Agent":          {userAgent},
 		"X-Client-Request-Id": {requestID},
 	}
+	began := time.Now()
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		failure := errUpstreamUnreachable
@@ -219,5 +231,11 @@ func (c *client) attempt(ctx context.Context, key, requestID string) (*token, er
 		return nil, &mintError{failure: failure, message: err.Error()}
 	}
 	defer resp.Body.Close()
-	return readAnswer(resp, key, c.expiresAfter)
+	minted, err := readAnswer(resp, key, c.expiresAfter)
+	if err != nil {
+		return nil, err
+	}
+	minted.key = key
+	minted.freshUntil = began.Add(minted.lifetime(resp.Header.Get("Date"), c.expiresAfter) / 2)
+	return minted, nil
 }

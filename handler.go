@@ -81,11 +81,15 @@ func (h *Handler) issue(header http.Header, r *http.Request) (*token, error) {
 	repl.Set(placeholderPrefix+"value", issued.value)
 	repl.Set(placeholderPrefix+"expires_at", issued.expiresAt)
 	repl.Set(placeholderPrefix+"id", issued.id)
-	metrics.issued.WithLabelValues("minted").Inc()
+	source := "minted"
+	if issued.prefetched {
+		source = "prefetched"
+	}
+	metrics.issued.WithLabelValues(source).Inc()
 	h.logger.Info("issued token", append(whoFields(r, repl),
 		zap.String("token_id", issued.id),
 		zap.Int64("expires_at", issued.expiresAt),
-		zap.Bool("prefetched", false),
+		zap.Bool("prefetched", issued.prefetched),
 		zap.Duration("duration", time.Since(start)))...)
 	return issued, nil
 }
@@ -100,14 +104,14 @@ func (h *Handler) admit(header http.Header, r *http.Request, repl *caddy.Replace
 		return nil, err
 	}
 	if h.limiter == nil {
-		return h.mint(r, repl)
+		return h.obtain(r, repl)
 	}
 	putBack, wait := h.limiter.take(h.limitedClient(r, repl))
 	if putBack == nil {
 		setRetryAfter(header, wait)
 		return nil, errRateLimited
 	}
-	issued, err := h.mint(r, repl)
+	issued, err := h.obtain(r, repl)
 	if err != nil {
 		putBack()
 	}
@@ -128,14 +132,27 @@ func (h *Handler) limitedClient(r *http.Request, repl *caddy.Replacer) limitedCl
 	return limitedClient{id: network(id)}
 }
 
-// mint resolves the key and exchanges it for a token.
-func (h *Handler) mint(r *http.Request, repl *caddy.Replacer) (*token, error) {
+// obtain resolves the key and gets a token for it: one that was minted ahead, or
+// else a new one.
+func (h *Handler) obtain(r *http.Request, repl *caddy.Replacer) (*token, error) {
 	key := strings.TrimSpace(repl.ReplaceAll(h.APIKey, ""))
 	if key == "" || !httpguts.ValidHeaderFieldValue(key) {
 		return nil, errNoAPIKey
 	}
-	requestID, _ := repl.GetString("http.request.uuid")
-	return h.client.mint(r.Context(), key, requestID)
+	issued := h.prefetcher.take(key)
+	if issued == nil {
+		requestID, _ := repl.GetString("http.request.uuid")
+		var err error
+		if issued, err = h.client.mint(r.Context(), key, requestID, *h.Retries); err != nil {
+			return nil, err
+		}
+	}
+	if r.Context().Err() != nil {
+		h.prefetcher.putBack(issued)
+		return nil, errCanceled
+	}
+	h.prefetcher.replenish(issued)
+	return issued, nil
 }
 
 // fail records a request that ends without a token, and returns the error that
@@ -171,11 +188,7 @@ func (h *Handler) logFailure(r *http.Request, cause error, status int, upstream 
 	switch {
 	case upstream != nil:
 		requestID, _ := repl.GetString("http.request.uuid")
-		fields = append(fields,
-			zap.String("client_request_id", requestID),
-			zap.Int("upstream_status", upstream.status),
-			zap.String("upstream_request_id", upstream.requestID),
-			zap.String("upstream_message", upstream.message))
+		fields = append(fields, upstream.fields(requestID)...)
 	case errors.Is(cause, errNoAPIKey) && !h.apiKeyIsLiteral():
 		fields = append(fields, zap.String("api_key", h.APIKey))
 	}

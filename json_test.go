@@ -130,9 +130,9 @@ func TestNativeJSONDefaults(t *testing.T) {
 	tests := []struct{ name, handler string }{
 		{"options that are absent", `"endpoint": "UPSTREAM"`},
 		{"options that are zero", `"endpoint": "UPSTREAM", "api_key": "", "expires_after": 0, "timeout": 0, "methods": [], ` +
-			`"trusted_origins": [], "pass_thru": false`},
+			`"trusted_origins": [], "prefetch": 0, "pass_thru": false`},
 		{"options that are null", `"endpoint": "UPSTREAM", "api_key": null, "expires_after": 0, "retries": null, "methods": null, ` +
-			`"trusted_origins": null, "rate_limit": null, "pass_thru": null`},
+			`"trusted_origins": null, "rate_limit": null, "prefetch": null, "pass_thru": null`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -196,6 +196,9 @@ func TestNativeJSONErrors(t *testing.T) {
 		{"trusted_origins that are a string", `"trusted_origins": "https://a.com"`, "trusted_origins of type []string"},
 		{"rate_limit that is a string", `"rate_limit": "off"`, "rate_limit of type"},
 		{"a count that is a string", `"rate_limit": {"count": "1", "window": "1m"}`, "rate_limit.count of type int"},
+		{"prefetch that is a string", `"prefetch": "8"`, "prefetch of type int"},
+		{"prefetch that is negative", `"prefetch": -1`, "prefetch: -1 is out of range; it must be from 0 to 1024"},
+		{"prefetch of too many", `"prefetch": 1025`, "prefetch: 1025 is out of range; it must be from 0 to 1024"},
 		{"pass_thru that is a string", `"pass_thru": "on"`, "pass_thru of type bool"},
 		{"transport that is a string", `"transport": "http"`, "transport: "},
 

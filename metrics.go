@@ -19,6 +19,8 @@ type metricSet struct {
 	errors           *prometheus.CounterVec
 	upstreamRequests *prometheus.CounterVec
 	upstreamDuration prometheus.Histogram
+	prefetchedTokens prometheus.Gauge
+	discarded        *prometheus.CounterVec
 }
 
 func newMetricSet() *metricSet {
@@ -40,13 +42,23 @@ func newMetricSet() *metricSet {
 			Namespace: namespace, Subsystem: subsystem, Name: "upstream_duration_seconds",
 			Help: "How long each call to xAI took.", Buckets: prometheus.DefBuckets,
 		}),
+		prefetchedTokens: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "prefetched_tokens",
+			Help: "Tokens that were minted ahead and wait for a request.",
+		}),
+		discarded: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "discarded_total",
+			Help: "Tokens that were minted and not handed out, by reason.",
+		}, []string{"reason"}),
 	}
 }
 
 // register adds the collectors to the registry of a config. Several handlers of
 // one config share it, so finding them there already is fine.
 func (m *metricSet) register(registry *prometheus.Registry) error {
-	for _, collector := range []prometheus.Collector{m.issued, m.errors, m.upstreamRequests, m.upstreamDuration} {
+	for _, collector := range []prometheus.Collector{
+		m.issued, m.errors, m.upstreamRequests, m.upstreamDuration, m.prefetchedTokens, m.discarded,
+	} {
 		err := registry.Register(collector)
 		if duplicate, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok && duplicate.ExistingCollector == collector {
 			continue

@@ -118,6 +118,16 @@ type Handler struct {
 	// minute, for each signed-in user or, without one, each client address.
 	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 
+	// How many tokens to mint ahead for each key, so that a request need not wait
+	// for xAI: from 1 to 1024; 0 turns it off. Nothing is minted ahead before the
+	// first request with a key was answered. A token waits for half of its lifetime at most, is
+	// then thrown away, and is replaced if there was a request within the last
+	// lifetime. When a call that mints ahead fails, the next one waits, 1 second at
+	// first and up to 30, or as long as xAI asks for in `Retry-After`. Tokens are kept
+	// for up to 1024 keys; with others, and whenever there is none, a request mints
+	// its own. Default: 0; `prefetch` without a number in a Caddyfile is 8.
+	Prefetch int `json:"prefetch,omitempty"`
+
 	// Whether to call the next handler instead of writing xAI's answer. The
 	// placeholders and `Cache-Control: no-store` are set by then, so `respond`,
 	// `templates` or `reverse_proxy` can give the token to the client in any
@@ -131,6 +141,7 @@ type Handler struct {
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 
 	client      *client
+	prefetcher  *prefetcher
 	crossOrigin *crossOrigin
 	limiter     *rateLimiter
 	logger      *zap.Logger
@@ -238,7 +249,11 @@ func (h *Handler) provisionClient(ctx caddy.Context) error {
 		transport:    transport,
 		logger:       h.logger,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	h.prefetcher = newPrefetcher(h.Prefetch, h.client)
+	return nil
 }
 
 func (h *Handler) loadTransport(ctx caddy.Context) (http.RoundTripper, error) {
@@ -288,13 +303,18 @@ func (h *Handler) Validate() error {
 	if _, err := newCrossOrigin(h.TrustedOrigins, h.PassThru); err != nil {
 		return err
 	}
+	if err := checkPrefetch(h.Prefetch); err != nil {
+		return err
+	}
 	_, err := newRateLimiter(h.RateLimit)
 	return err
 }
 
-// Cleanup lets go of the connections to xAI. Requests that are still being
+// Cleanup ends what goes on in the background, and lets go of the tokens that were
+// minted ahead and of the connections to xAI. Requests that are still being
 // served end as usual, as Caddy gives them time to.
 func (h *Handler) Cleanup() error {
+	h.prefetcher.close()
 	if h.client != nil {
 		h.client.retire()
 	}

@@ -34,6 +34,11 @@ http://SITE {
 		timeout 300ms
 		methods POST GET
 	}
+	xai_ephemeral_token /ahead {env.XAI_TEST_KEY} {
+		endpoint UPSTREAM
+		rate_limit off
+		prefetch 1
+	}
 	xai_ephemeral_token /raw {env.XAI_TEST_KEY} {
 		endpoint RAW
 		rate_limit off
@@ -63,7 +68,7 @@ http://SITE {
 	echo := `{"error":{"message":"no ` + testKey + ` and no xai-realtime-client-secret-scripted"}}`
 	for _, status := range []int{301, 400, 401, 403, 404, 422, 429, 500, 501, 503} {
 		fault := sandbox.Answer(status, echo, "X-Request-Id", testKey, "Location", "http://"+testKey, "Retry-After", "9")
-		up.Script(fault, fault, fault)
+		up.Script(fault) // with a wait that does not fit, so there is no retry
 		ask("/session")
 	}
 	for _, body := range []string{
@@ -88,13 +93,18 @@ http://SITE {
 		raw.say(answer, false)
 		ask("/raw")
 	}
-	if len(tokens) != 1 {
-		t.Fatalf("%d tokens were issued, want 1", len(tokens))
+	ask("/ahead")
+	s.waitPrefetched(1)
+	up.Script(sandbox.Answer(http.StatusForbidden, echo, "X-Request-Id", testKey))
+	ask("/ahead")
+	if len(tokens) != 3 {
+		t.Fatalf("%d tokens were issued, want 3", len(tokens))
 	}
 
 	eventually(t, "all is recorded", func() bool {
 		return strings.Contains(spans.spans(), raw.url) &&
-			strings.Contains(s.readFile("access.log"), tokenID(tokens[0])) &&
+			strings.Contains(s.readFile("caddy.log"), "prefetching paused") &&
+			strings.Contains(s.readFile("access.log"), tokenID(tokens[2])) &&
 			strings.Count(s.readFile("access.log"), `"uri":"/raw"`) == 8
 	})
 	records := map[string]string{

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,10 @@ type token struct {
 	value     string // the secret itself
 	id        string // names the token in logs without giving it away
 	expiresAt int64  // Unix seconds
+
+	key        string    // the API key that it was minted with
+	freshUntil time.Time // until when it may wait for a request, by this machine's clock
+	prefetched bool      // whether it did wait
 }
 
 // parseToken reads a token from xAI's JSON. Its errors say nothing of the body,
@@ -49,6 +54,22 @@ func parseToken(body []byte, lifetime time.Duration) (*token, error) {
 		id:        hex.EncodeToString(sum[:8]),
 		expiresAt: parseExpiresAt(string(fields["expires_at"]), lifetime),
 	}, nil
+}
+
+// lifetime returns how long the token could be used when xAI sent it at date. It
+// is what was asked for, unless xAI says that it is less. Both ends are xAI's, so
+// it does not matter whether the clocks agree.
+func (t *token) lifetime(date string, asked time.Duration) time.Duration {
+	sent, err := http.ParseTime(date)
+	if err != nil {
+		return asked
+	}
+	// Both are cut off to whole seconds, so it may be up to one second more.
+	lifetime := time.Unix(t.expiresAt+1, 0).Sub(sent)
+	if lifetime <= 0 {
+		return asked // it came, so it cannot have been expired
+	}
+	return min(lifetime, asked)
 }
 
 // parseExpiresAt returns xAI's expires_at in seconds. Some deployments answer in
