@@ -32,16 +32,27 @@ func readAnswer(resp *http.Response, key string, lifetime time.Duration) (*token
 	if err != nil {
 		return nil, err
 	}
-	failed := &mintError{status: resp.StatusCode, requestID: redact(resp.Header.Get("X-Request-Id"), key)}
-	if isSuccess(resp.StatusCode) {
-		minted, err := parseToken(body, lifetime)
-		if err != nil {
-			failed.failure, failed.message = errUpstreamUnusable, err.Error()
-			return nil, backoff.Permanent(failed)
-		}
-		return minted, nil
+	if !isSuccess(resp.StatusCode) {
+		return nil, refusal(resp, body, key)
 	}
-	failed.message = redact(errorMessage(body), key)
+	minted, err := parseToken(body, lifetime)
+	if err != nil {
+		return nil, backoff.Permanent(&mintError{
+			failure: errUpstreamUnusable, status: resp.StatusCode, requestID: upstreamRequestID(resp, key), message: err.Error(),
+		})
+	}
+	return minted, nil
+}
+
+func upstreamRequestID(resp *http.Response, key string) string {
+	return redact(resp.Header.Get("X-Request-Id"), key)
+}
+
+// refusal makes an error of an answer whose status says that there is no token.
+func refusal(resp *http.Response, body []byte, key string) error {
+	failed := &mintError{
+		status: resp.StatusCode, requestID: upstreamRequestID(resp, key), message: redact(errorMessage(body), key),
+	}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests:
 		failed.failure = errUpstreamRateLimited
@@ -50,10 +61,10 @@ func readAnswer(resp *http.Response, key string, lifetime time.Duration) (*token
 		failed.failure = errUpstreamFailed
 	default:
 		failed.failure = permanentFailure(resp.StatusCode)
-		return nil, backoff.Permanent(failed)
+		return backoff.Permanent(failed)
 	}
 	failed.retryAfter = parseRetryAfter(resp.Header.Get("Retry-After"))
-	return nil, failed
+	return failed
 }
 
 // statusOverloaded is used by AI services for a temporary lack of capacity.

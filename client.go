@@ -93,26 +93,18 @@ type clientConfig struct {
 type client struct {
 	clientConfig
 
-	body      []byte      // of each call
-	closeIdle func()      // drops the connections that nobody uses
-	hung      atomic.Bool // an attempt hung since the last one began
-	retired   atomic.Bool // the config was unloaded
+	request   *http.Request // what each call begins with
+	closeIdle func()        // drops the connections that nobody uses
+	hung      atomic.Bool   // an attempt hung since the last one began
+	retired   atomic.Bool   // the config was unloaded
 }
 
 func newClient(config clientConfig) (*client, error) {
-	var request struct {
-		ExpiresAfter struct {
-			Seconds int64 `json:"seconds"`
-		} `json:"expires_after"`
-		Session json.RawMessage `json:"session,omitempty"`
-	}
-	request.ExpiresAfter.Seconds = int64(config.expiresAfter / time.Second)
-	request.Session = config.session
-	body, err := json.Marshal(request)
+	request, err := newMintRequest(config)
 	if err != nil {
-		return nil, fmt.Errorf("session: %w", err)
+		return nil, err
 	}
-	c := &client{clientConfig: config, body: body, closeIdle: func() {}}
+	c := &client{clientConfig: config, request: request, closeIdle: func() {}}
 	if t, ok := config.transport.(*reverseproxy.HTTPTransport); ok {
 		c.closeIdle = t.Transport.CloseIdleConnections
 		// Over HTTP/2 all calls share a connection. If it dies in silence, each of
@@ -125,6 +117,32 @@ func newClient(config clientConfig) (*client, error) {
 	}
 	c.transport = newExchange(config.transport)
 	return c, nil
+}
+
+// newMintRequest returns a request that lacks only what differs between calls.
+func newMintRequest(config clientConfig) (*http.Request, error) {
+	var parameters struct {
+		ExpiresAfter struct {
+			Seconds int64 `json:"seconds"`
+		} `json:"expires_after"`
+		Session json.RawMessage `json:"session,omitempty"`
+	}
+	parameters.ExpiresAfter.Seconds = int64(config.expiresAfter / time.Second)
+	parameters.Session = config.session
+	body, err := json.Marshal(parameters)
+	if err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, config.endpoint, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header = http.Header{
+		"Content-Type": {"application/json"},
+		"Accept":       {"application/json"},
+		"User-Agent":   {userAgent},
+	}
+	return req, nil
 }
 
 // retire closes idle connections, now and after each call that is still to come.
@@ -209,17 +227,10 @@ func (c *client) attempt(ctx context.Context, key, requestID string) (*token, er
 	transportCtx := context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
 	transportCtx = context.WithValue(transportCtx, caddyhttp.VarsCtxKey, make(map[string]any))
 
-	req, err := http.NewRequestWithContext(transportCtx, http.MethodPost, c.endpoint, bytes.NewReader(c.body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header = http.Header{
-		"Authorization":       {bearerPrefix + key},
-		"Content-Type":        {"application/json"},
-		"Accept":              {"application/json"},
-		"User-Agent":          {userAgent},
-		"X-Client-Request-Id": {requestID},
-	}
+	req := c.request.Clone(transportCtx)
+	req.Body, _ = req.GetBody() // cannot fail: it is in memory
+	req.Header.Set("Authorization", bearerPrefix+key)
+	req.Header.Set("X-Client-Request-Id", requestID)
 	began := time.Now()
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
