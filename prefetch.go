@@ -105,13 +105,12 @@ func (p *prefetcher) take(key string) *token {
 		return nil
 	}
 	s.asked = time.Now()
-	p.dropStale(s)
+	s.dropStale()
 	if len(s.tokens) == 0 {
 		return nil
 	}
 	taken := s.tokens[0]
-	s.tokens = slices.Delete(s.tokens, 0, 1)
-	metrics.prefetchedTokens.Dec()
+	s.remove(1)
 	taken.prefetched = true
 	return taken
 }
@@ -160,7 +159,7 @@ func (p *prefetcher) close() {
 	p.mu.Lock()
 	for _, s := range p.stocks {
 		s.timer.Stop()
-		p.drop(s, len(s.tokens), "unloaded")
+		s.drop(len(s.tokens), "unloaded")
 	}
 	p.stocks = nil
 	p.mu.Unlock()
@@ -186,7 +185,7 @@ func (p *prefetcher) tend(key string, s *stock) {
 	if p.stocks[key] != s {
 		return // unloaded, or forgotten just before its timer was due
 	}
-	p.dropStale(s)
+	s.dropStale()
 	now := time.Now()
 	quiet := s.asked.Add(p.client.expiresAfter) // from when on nothing more is minted
 	if now.Before(quiet) && !now.Before(s.resume) {
@@ -274,20 +273,26 @@ func (p *prefetcher) put(s *stock, fresh *token) {
 	metrics.prefetchedTokens.Inc()
 }
 
-func (p *prefetcher) dropStale(s *stock) {
+func (s *stock) dropStale() {
 	now := time.Now()
 	stale := 0
 	for stale < len(s.tokens) && !now.Before(s.tokens[stale].freshUntil) {
 		stale++
 	}
 	if stale > 0 {
-		p.drop(s, stale, "stale")
+		s.drop(stale, "stale")
 	}
 }
 
 // drop throws away the oldest tokens.
-func (p *prefetcher) drop(s *stock, count int, reason string) {
-	s.tokens = slices.Delete(s.tokens, 0, count)
-	metrics.prefetchedTokens.Sub(float64(count))
+func (s *stock) drop(count int, reason string) {
+	s.remove(count)
 	metrics.discarded.WithLabelValues(reason).Add(float64(count))
+}
+
+// remove takes the oldest tokens out, without moving the others.
+func (s *stock) remove(count int) {
+	clear(s.tokens[:count]) // or they would stay in memory
+	s.tokens = s.tokens[count:]
+	metrics.prefetchedTokens.Sub(float64(count))
 }

@@ -152,6 +152,14 @@ func TestPrefetchedTokensGoStale(t *testing.T) {
 			s.want("a", 200, 0)
 		})
 	})
+	t.Run("and are not handed out then, however late the timer is", func(t *testing.T) {
+		inFakeTime(t, 1, func(s *site) {
+			s.fill("a")
+			s.handler.prefetcher.stocks["a"].timer.Stop()
+			time.Sleep(lifetime / 2)
+			s.want("a", 200, latency)
+		})
+	})
 	t.Run("and are replaced as long as somebody asks", func(t *testing.T) {
 		inFakeTime(t, 1, func(s *site) {
 			s.fill("a")

@@ -105,26 +105,32 @@ func TestPrefetchedTokenWithPassThru(t *testing.T) {
 // TestReloadsWithStock throws a full stock away a hundred times. TestMain looks
 // for goroutines that stayed behind.
 func TestReloadsWithStock(t *testing.T) {
-	const unloaded = `caddy_xai_ephemeral_token_discarded_total{reason="unloaded"}`
+	const reloads = 100
+	site := func(seconds int) string {
+		return strings.Replace(siteWithLifetime(seconds), "rate_limit off", "rate_limit off\n\t\tprefetch 2", 1)
+	}
 	up, open := newCountedUpstream(t)
-	s := startCaddy(t, up, prefetchSite)
-	before := s.metricValues()[unloaded]
-	var handedOut tokens
-	for range 100 {
-		if err := handedOut.add(s.postPastReload()); err != nil {
-			t.Fatal(err)
-		}
+	s := startCaddy(t, up, site(100))
+	before := s.metricValues()
+	for i := range reloads {
+		s.postToConfig(up, 100+i)
 		s.waitPrefetched(2)
-		s.reload(prefetchSite + "# changed\n")
+		s.reload(site(101 + i))
+	}
+	after := s.metricValues()
+	grown := func(series string) float64 {
+		series = "caddy_xai_ephemeral_token_" + series
+		return after[series] - before[series]
 	}
 	if n := s.prefetched(); n != 0 {
 		t.Errorf("%d tokens are kept after a reload", n)
 	}
-	if n := s.metricValues()[unloaded] - before; n != 200 {
-		t.Errorf("%v tokens were thrown away, want 200", n)
+	if n := grown(`discarded_total{reason="unloaded"}`); n != 2*reloads {
+		t.Errorf("%v tokens were thrown away, want %d", n, 2*reloads)
 	}
-	if n := len(up.requests()); n != 300 {
-		t.Errorf("xAI was called %d times, want 300", n)
+	accounted := grown(`issued_total{source="minted"}`) + grown(`issued_total{source="prefetched"}`) + 2*reloads
+	if n := float64(len(up.requests())); n != accounted {
+		t.Errorf("xAI minted %v tokens, and %v were handed out or thrown away", n, accounted)
 	}
 	eventually(t, "no connection is open", func() bool { return open.count() == 0 })
 }

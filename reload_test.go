@@ -19,17 +19,20 @@ import (
 
 // connections counts the connections that are open at a server.
 type connections struct {
-	mu   sync.Mutex
-	open map[net.Conn]bool
+	mu     sync.Mutex
+	open   map[net.Conn]bool
+	opened int
 }
 
 func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if state == http.StateClosed || state == http.StateHijacked {
-		delete(c.open, conn)
-	} else {
+	switch state {
+	case http.StateNew:
 		c.open[conn] = true
+		c.opened++
+	case http.StateClosed, http.StateHijacked:
+		delete(c.open, conn)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -155,6 +156,38 @@ func TestUpstreamUnreachable(t *testing.T) {
 	last := entries[len(entries)-1]
 	if last["level"] != "error" || last["upstream_status"] != 0.0 || !strings.Contains(last["upstream_message"].(string), "refused") {
 		t.Errorf("logged %v", last)
+	}
+}
+
+// TestBurstsReuseConnections has more requests wait for xAI at once than Caddy
+// keeps connections by default.
+func TestBurstsReuseConnections(t *testing.T) {
+	const clients = 100
+	up, open := newCountedUpstream(t)
+	s := startCaddy(t, up, simpleSite)
+	for burst := range 3 {
+		release := make(chan struct{})
+		held := func(w http.ResponseWriter, r *http.Request, mint http.HandlerFunc) {
+			<-release
+			mint(w, r)
+		}
+		up.Script(slices.Repeat([]sandbox.Fault{held}, clients)...)
+		var group sync.WaitGroup
+		for range clients {
+			group.Go(func() {
+				if _, err := s.try(t.Context(), http.MethodPost, s.url+"/session"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		eventually(t, "all calls reached xAI", func() bool { return len(up.requests()) == (burst+1)*clients })
+		close(release)
+		group.Wait()
+	}
+	open.mu.Lock()
+	defer open.mu.Unlock()
+	if open.opened != clients {
+		t.Errorf("%d connections were opened, want %d", open.opened, clients)
 	}
 }
 
