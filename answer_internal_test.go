@@ -160,3 +160,29 @@ func TestPermanentFailure(t *testing.T) {
 		}
 	}
 }
+
+func TestTokenLifetime(t *testing.T) {
+	const asked = 5 * time.Minute
+	sent := time.Unix(1790000000, 0)
+	date := sent.UTC().Format(http.TimeFormat)
+	tests := []struct {
+		name      string
+		expiresAt int64
+		date      string
+		want      time.Duration
+	}{
+		{"as asked", sent.Unix() + 300, date, asked},
+		{"as asked, cut off to seconds", sent.Unix() + 299, date, asked},
+		{"longer than asked", sent.Unix() + 3600, date, asked},
+		{"shorter than asked", sent.Unix() + 59, date, time.Minute},
+		{"over when it came", sent.Unix() - 60, date, asked},
+		{"without a date", sent.Unix() + 59, "", asked},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := (&token{expiresAt: test.expiresAt}).lifetime(test.date, asked); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}

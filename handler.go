@@ -135,14 +135,13 @@ func (h *Handler) limitedClient(r *http.Request, repl *caddy.Replacer) limitedCl
 // obtain resolves the key and gets a token for it: one that was minted ahead, or
 // else a new one.
 func (h *Handler) obtain(r *http.Request, repl *caddy.Replacer) (*token, error) {
-	key := strings.TrimSpace(repl.ReplaceAll(h.APIKey, ""))
-	if key == "" || !httpguts.ValidHeaderFieldValue(key) {
-		return nil, errNoAPIKey
+	key, err := h.resolveKey(repl)
+	if err != nil {
+		return nil, err
 	}
 	issued := h.prefetcher.take(key)
 	if issued == nil {
 		requestID, _ := repl.GetString("http.request.uuid")
-		var err error
 		if issued, err = h.client.mint(r.Context(), key, requestID, *h.Retries); err != nil {
 			return nil, err
 		}
@@ -153,6 +152,15 @@ func (h *Handler) obtain(r *http.Request, repl *caddy.Replacer) (*token, error) 
 	}
 	h.prefetcher.replenish(issued)
 	return issued, nil
+}
+
+// resolveKey returns what the api_key option expands to at this moment.
+func (h *Handler) resolveKey(repl *caddy.Replacer) (string, error) {
+	key := strings.TrimSpace(repl.ReplaceAll(h.APIKey, ""))
+	if key == "" || !httpguts.ValidHeaderFieldValue(key) {
+		return "", errNoAPIKey
+	}
+	return key, nil
 }
 
 // fail records a request that ends without a token, and returns the error that
@@ -189,8 +197,8 @@ func (h *Handler) logFailure(r *http.Request, cause error, status int, upstream 
 	case upstream != nil:
 		requestID, _ := repl.GetString("http.request.uuid")
 		fields = append(fields, upstream.fields(requestID)...)
-	case errors.Is(cause, errNoAPIKey) && !h.apiKeyIsLiteral():
-		fields = append(fields, zap.String("api_key", h.APIKey))
+	case errors.Is(cause, errNoAPIKey):
+		fields = append(fields, zap.String("api_key", h.shownAPIKey()))
 	}
 	entry.Write(fields...)
 }

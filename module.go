@@ -164,6 +164,17 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // sends nothing over the network.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	if err := h.provision(ctx); err != nil {
+		return err
+	}
+	if h.apiKeyIsLiteral() {
+		h.logger.Warn("the API key stands in the config itself, where the admin API and the autosaved config show it; " +
+			"a placeholder such as {env.XAI_API_KEY} or {file./run/secrets/xai_api_key} keeps it out")
+	}
+	return nil
+}
+
+func (h *Handler) provision(ctx caddy.Context) error {
 	// Caddy validates afterwards, too late for what is made of the options here.
 	if err := h.Validate(); err != nil {
 		return err
@@ -217,11 +228,15 @@ func (h *Handler) checkAPIKey() error {
 	if strings.TrimSpace(caddy.NewReplacer().ReplaceKnown(h.APIKey, "")) == "" {
 		return fmt.Errorf("api_key: %s is empty; set it, or name another placeholder with the api_key option", h.APIKey)
 	}
-	if h.apiKeyIsLiteral() {
-		h.logger.Warn("the API key stands in the config itself, where the admin API and the autosaved config show it; " +
-			"a placeholder such as {env.XAI_API_KEY} or {file./run/secrets/xai_api_key} keeps it out")
-	}
 	return nil
+}
+
+// shownAPIKey is the api_key option for logs and errors.
+func (h *Handler) shownAPIKey() string {
+	if h.apiKeyIsLiteral() {
+		return "REDACTED"
+	}
+	return h.APIKey
 }
 
 // apiKeyIsLiteral reports whether any of the key stands in the config itself.
@@ -331,9 +346,7 @@ func (h *Handler) Cleanup() error {
 func (h *Handler) MarshalLogObject(encoder zapcore.ObjectEncoder) error {
 	type options Handler // without this method
 	shown := options(*h)
-	if h.apiKeyIsLiteral() {
-		shown.APIKey = "REDACTED"
-	}
+	shown.APIKey = h.shownAPIKey()
 	return encoder.AddReflected("options", &shown)
 }
 

@@ -222,6 +222,15 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 			if n := s.kept("a"); n != 8 {
 				s.t.Errorf("%d tokens are kept", n)
 			}
+
+			s.xai.Script(failed(http.StatusForbidden))
+			s.want("a", 200, 0)
+			time.Sleep(latency)
+			synctest.Wait()
+			pauses := s.logs.FilterMessage("prefetching paused").All()
+			if wait := pauses[len(pauses)-1].ContextMap()["wait"].(time.Duration); wait > minPause+minPause/2 {
+				s.t.Errorf("the first pause of another failure is %s long", wait)
+			}
 		})
 	})
 	t.Run("tries with one call after a failure", func(t *testing.T) {
@@ -244,7 +253,7 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 	t.Run("waits as long as xAI asks for", func(t *testing.T) {
 		inFakeTime(t, 2, func(s *site) {
 			s.fill("a")
-			s.xai.Script(sandbox.Delay(0), failed(http.StatusTooManyRequests, "Retry-After", "60"))
+			s.xai.Script(failed(http.StatusTooManyRequests, "Retry-After", "60"), sandbox.Delay(0))
 			s.want("a", 200, 0)
 			time.Sleep(time.Millisecond)
 			s.want("a", 200, 0)
@@ -354,6 +363,9 @@ func TestPrefetchLosesNoToken(t *testing.T) {
 			s.want("a", 200, 0)
 			s.wantCalls(1 + 3 + 1)
 			wantDiscarded(s, "unloaded", 2, s.unload)
+			if n := s.logs.FilterMessage("prefetching paused").Len(); n != 0 {
+				s.t.Error("the end of the config was taken for a failure")
+			}
 			if s.xai.open != 0 {
 				s.t.Errorf("%d calls go on", s.xai.open)
 			}

@@ -1,0 +1,145 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
+)
+
+// runCommand runs "caddy xai-ephemeral-token" and returns what it prints.
+func runCommand(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	registered := caddycmd.Commands()["xai-ephemeral-token"]
+	command := &cobra.Command{
+		Use: registered.Name + " " + registered.Usage, Short: registered.Short, Long: registered.Long,
+		SilenceUsage: true,
+	}
+	registered.CobraFunc(command)
+	var out, errOut bytes.Buffer
+	command.SetOut(&out)
+	command.SetErr(&errOut)
+	command.SetArgs(args)
+	err = command.ExecuteContext(t.Context())
+	return out.String(), errOut.String(), err
+}
+
+func TestCommandMints(t *testing.T) {
+	up := newUpstream(t)
+	dir := t.TempDir()
+	writeFile(t, dir+"/key", testKey+"\n")
+	t.Setenv("XAI_API_KEY", testKey)
+	for name, args := range map[string][]string{
+		"with the key in the environment": {"--endpoint", up.endpoint()},
+		"with the key in a file":          {"--endpoint", up.endpoint(), "--api-key", "{file." + dir + "/key}"},
+		"with a key":                      {"--endpoint", up.endpoint(), "--api-key", testKey},
+		"with another lifetime":           {"--endpoint", up.endpoint(), "--expires-after", "1h"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, err := runCommand(t, args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var token tokenJSON
+			if err := json.Unmarshal([]byte(stdout), &token); err != nil || !strings.HasPrefix(token.Value, "xai-realtime-client-secret-") || !strings.HasSuffix(stdout, "}\n") {
+				t.Errorf("printed %q", stdout)
+			}
+			wantLifetime := 5 * time.Minute
+			if name == "with another lifetime" {
+				wantLifetime = time.Hour
+			}
+			if left := time.Until(time.Unix(token.ExpiresAt, 0)); left < wantLifetime-time.Minute || left > wantLifetime+time.Minute {
+				t.Errorf("the token lives %s, want %s", left, wantLifetime)
+			}
+			if warned := strings.HasPrefix(stderr, "Warning: "); warned != (name == "with a key") || strings.Contains(stderr, testKey) {
+				t.Errorf("said %q", stderr)
+			}
+		})
+	}
+}
+
+func TestCommandExplainsFailures(t *testing.T) {
+	up := newUpstream(t)
+	up.APIKey = ""
+	t.Setenv("XAI_API_KEY", testKey)
+	status := sandbox.Status
+	tests := []struct {
+		name  string
+		fault sandbox.Fault
+		want  string
+	}{
+		{"a bad key", status(401), "The key is wrong or was revoked."},
+		{"a blocked key", status(403), "it has no access to voice"},
+		{"a bad request", status(400), "xAI does not like what it was asked."},
+		{"a wrong path", status(404), "There is nothing at this URL."},
+		{"a redirect", status(302, "Location", "/"), "xAI's API does not redirect."},
+		{"a limit", status(429, "Retry-After", "60"), "xAI asks to wait for 1m0s."},
+		{"a failure", status(501), "xAI itself has a problem."},
+		{"another service", sandbox.Answer(http.StatusOK, "<html>"), "That was not xAI's API."},
+		{"an echo of the key", sandbox.Answer(401, `{"error":"no `+testKey+`"}`), "xAI answered 401 Unauthorized: no [key]\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			up.Script(test.fault)
+			stdout, stderr, err := runCommand(t, "--endpoint", up.endpoint())
+			if err == nil || stdout != "" {
+				t.Fatalf("printed %q", stdout)
+			}
+			if !strings.Contains(stderr, test.want) || !strings.HasPrefix(stderr, "Error: xAI ") {
+				t.Errorf("said %q", stderr)
+			}
+			if strings.Contains(stderr, testKey) {
+				t.Error("the key is printed")
+			}
+		})
+	}
+	t.Run("no network", func(t *testing.T) {
+		up.server.Close()
+		_, stderr, err := runCommand(t, "--endpoint", up.endpoint())
+		if err == nil || !strings.Contains(stderr, "connection refused") || !strings.Contains(stderr, "This machine cannot talk to the endpoint.") {
+			t.Errorf("said %q", stderr)
+		}
+	})
+}
+
+func TestCommandRefusesBadArguments(t *testing.T) {
+	t.Setenv("XAI_API_KEY", "")
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no key", nil, "api_key: {env.XAI_API_KEY} is empty"},
+		{"an empty key", []string{"--api-key", ""}, "--api-key is empty"},
+		{"a placeholder of requests", []string{"--api-key", "{http.request.host}"}, "api_key: {http.request.host} is empty outside of a request"},
+		{"a key that no header can carry", []string{"--api-key", "SECRET\n1"}, "api_key: REDACTED is empty outside of a request, or no header can carry it"},
+		{"a key without its flag", []string{"SECRET"}, "takes flags only; the key goes into --api-key"},
+		{"a lifetime that is none", []string{"--expires-after", "soon"}, "--expires-after: 'soon' is not a duration"},
+		{"a lifetime of zero", []string{"--expires-after", "0"}, "--expires-after: '0' is not a duration from 1s to 1h"},
+		{"a lifetime that is too long", []string{"--api-key", "SECRET", "--expires-after", "2h"}, "expires_after: 2h0m0s is out of range"},
+		{"an endpoint that is none", []string{"--api-key", "SECRET", "--endpoint", "api.x.ai"}, "endpoint: not an absolute http or https URL"},
+		{"an unknown flag", []string{"--session", "{}"}, "unknown flag: --session"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			stdout, stderr, err := runCommand(t, test.args...)
+			if err == nil || stdout != "" || !strings.Contains(stderr, test.want) {
+				t.Errorf("said %q, want %q", stderr, test.want)
+			}
+			if strings.Contains(stderr, "SECRET") {
+				t.Errorf("%q tells a secret", stderr)
+			}
+		})
+	}
+}
