@@ -124,13 +124,14 @@ type Handler struct {
 	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 
 	// How many tokens to mint ahead for each key, so that a request need not wait
-	// for xAI: from 1 to 1024; 0 turns it off. Nothing is minted ahead before the
-	// first request with a key was answered. A token waits for half of its lifetime at most, is
-	// then thrown away, and is replaced if there was a request within the last
-	// lifetime. When a call that mints ahead fails, the next one waits, 1 second at
-	// first and up to 30, or as long as xAI asks for in `Retry-After`. Tokens are kept
-	// for up to 1024 keys; with others, and whenever there is none, a request mints
-	// its own. Default: 0; `prefetch` without a number in a Caddyfile is 8.
+	// for xAI: from 1 to 1024; 0 turns it off. Nothing is minted ahead before a
+	// first request with the key got its token. A token waits for half of its
+	// lifetime at most, is then thrown away, and is replaced if there was a request
+	// within the last lifetime. When a call that mints ahead fails, the next one
+	// waits, for a second at first and up to 45, or as long as xAI asks for in
+	// `Retry-After`. Tokens are kept for up to 1024 keys; a request with another,
+	// like one that finds none, mints its own. Default: 0; `prefetch` without a
+	// number in a Caddyfile is 8.
 	Prefetch int `json:"prefetch,omitempty"`
 
 	// Whether to call the next handler instead of writing xAI's answer. The
@@ -330,9 +331,9 @@ func (h *Handler) Validate() error {
 	return err
 }
 
-// Cleanup ends what goes on in the background, and lets go of the tokens that were
-// minted ahead and of the connections to xAI. Requests that are still being
-// served end as usual, as Caddy gives them time to.
+// Cleanup lets go of the tokens that were minted ahead and of the connections to
+// xAI. Requests that are still being served end as usual, as Caddy gives them time
+// to.
 func (h *Handler) Cleanup() error {
 	h.prefetcher.close()
 	if h.client != nil {
