@@ -27,9 +27,10 @@ const (
 	maxStocks = 1024
 
 	// maxRefills bounds how many calls mint ahead for a key at the same time. It is
-	// enough for 200 requests a second at 150 ms a call, and keeps a large stock
-	// from opening a thousand connections at once.
-	maxRefills = 32
+	// enough for 100 requests a second at 150 ms a call, as many as xAI lets a team
+	// have sessions. More would slow down the requests of a burst, and have a large
+	// stock open a thousand connections at once.
+	maxRefills = 16
 
 	// minPause and maxPause bound the back-off after a refill that failed.
 	minPause = time.Second
