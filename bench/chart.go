@@ -4,15 +4,19 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // chart is a row for each contender, with one value or several.
@@ -27,11 +31,13 @@ type chart struct {
 
 const (
 	chartWidth = 7 * vg.Inch
-	rowHeight  = 0.4 * vg.Inch
-	chartFrame = 1.1 * vg.Inch // title and axis
+	rowHeight  = 0.35 * vg.Inch
+	chartFrame = 1.2 * vg.Inch // margins, title and axis
+	margin     = 0.15 * vg.Inch
 
 	// headroom is left at the right for the numbers beside the values.
-	headroom = 1.15
+	headroom    = 1.15
+	logHeadroom = 5
 )
 
 // chartColors are for the first value of each row, the second, and so on.
@@ -48,6 +54,24 @@ func (c *chart) add(label string, values ...float64) {
 
 // save writes the chart as an SVG file.
 func (c *chart) save(dir string) error {
+	p, err := c.plot()
+	if err != nil {
+		return fmt.Errorf("chart %s: %w", c.name, err)
+	}
+	canvas := vgsvg.New(chartWidth, chartFrame+vg.Length(len(c.labels))*rowHeight)
+	area := draw.New(canvas)
+	area.SetColor(color.White)
+	area.Fill(area.Path())
+	p.Draw(draw.Crop(area, margin, -margin, margin, -margin))
+
+	var svg bytes.Buffer
+	if _, err := canvas.WriteTo(&svg); err != nil {
+		return fmt.Errorf("chart %s: %w", c.name, err)
+	}
+	return os.WriteFile(filepath.Join(dir, c.name+".svg"), svg.Bytes(), publicFile)
+}
+
+func (c *chart) plot() (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text = c.title
 	p.Title.Padding = vg.Points(8)
@@ -57,58 +81,62 @@ func (c *chart) save(dir string) error {
 	labels := slices.Clone(c.labels)
 	slices.Reverse(labels)
 	p.NominalY(labels...)
+	p.X.Min = 0
 	if c.log {
+		p.X.Min = slices.Min(slices.Concat(c.values...))
 		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 	}
 	for row, values := range c.values {
-		for i, value := range values {
-			if err := c.draw(p, float64(rows-1-row), value, chartColors[i]); err != nil {
-				return fmt.Errorf("chart %s: %w", c.name, err)
-			}
+		if err := c.drawRow(p, float64(rows-1-row), values); err != nil {
+			return nil, err
 		}
 	}
 	p.Y.Min, p.Y.Max = -0.6, float64(rows)-0.4
+	p.X.Max *= headroom
 	if c.log {
 		p.X.Min /= headroom
-		p.X.Max *= 2 * headroom
-	} else {
-		p.X.Min = 0
-		p.X.Max *= headroom
+		p.X.Max *= logHeadroom
 	}
-	err := p.Save(chartWidth, chartFrame+vg.Length(rows)*rowHeight, filepath.Join(dir, c.name+".svg"))
-	if err != nil {
-		return fmt.Errorf("chart %s: %w", c.name, err)
-	}
-	return nil
+	return p, nil
 }
 
-// draw draws one value and its number.
-func (c *chart) draw(p *plot.Plot, y, value float64, shade color.Color) error {
-	at := plotter.XYs{{X: value, Y: y}}
-	if c.log {
-		dots, err := plotter.NewScatter(at)
+// drawRow draws the values of a row, and their numbers beside the largest.
+func (c *chart) drawRow(p *plot.Plot, y float64, values []float64) error {
+	numbers := make([]string, len(values))
+	for i, value := range values {
+		mark, err := c.mark(y, value, chartColors[i])
 		if err != nil {
 			return err
 		}
-		dots.GlyphStyle = draw.GlyphStyle{Color: shade, Radius: vg.Points(4), Shape: draw.CircleGlyph{}}
-		p.Add(dots)
-	} else {
-		bar, err := plotter.NewBarChart(plotter.Values{value}, rowHeight/2)
-		if err != nil {
-			return err
-		}
-		bar.Horizontal, bar.XMin, bar.Color, bar.LineStyle.Width = true, y, shade, 0
-		p.Add(bar)
+		p.Add(mark)
+		numbers[i] = fmt.Sprintf(c.format, value)
 	}
-	number, err := plotter.NewLabels(plotter.XYLabels{XYs: at, Labels: []string{fmt.Sprintf(c.format, value)}})
+	text, err := plotter.NewLabels(plotter.XYLabels{
+		XYs:    plotter.XYs{{X: slices.Max(values), Y: y}},
+		Labels: []string{strings.Join(numbers, " / ")},
+	})
 	if err != nil {
 		return err
 	}
-	number.Offset = vg.Point{X: vg.Points(7), Y: vg.Points(-3)}
-	if c.log {
-		// Values of a row can be close together: the numbers stand above them.
-		number.Offset = vg.Point{X: vg.Points(-4), Y: vg.Points(5)}
-	}
-	p.Add(number)
+	text.Offset = vg.Point{X: vg.Points(7), Y: vg.Points(-3)}
+	p.Add(text)
 	return nil
+}
+
+// mark is what stands for a value.
+func (c *chart) mark(y, value float64, shade color.Color) (plot.Plotter, error) {
+	if !c.log {
+		bar, err := plotter.NewBarChart(plotter.Values{value}, rowHeight/2)
+		if err != nil {
+			return nil, err
+		}
+		bar.Horizontal, bar.XMin, bar.Color, bar.LineStyle.Width = true, y, shade, 0
+		return bar, nil
+	}
+	dot, err := plotter.NewScatter(plotter.XYs{{X: value, Y: y}})
+	if err != nil {
+		return nil, err
+	}
+	dot.GlyphStyle = draw.GlyphStyle{Color: shade, Radius: vg.Points(4), Shape: draw.CircleGlyph{}}
+	return dot, nil
 }

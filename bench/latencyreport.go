@@ -84,15 +84,18 @@ func (l *latency) charts() []chart {
 		c := chart{
 			name:   fmt.Sprintf("latency-%g-%dms", s.Rate, s.Upstream.Milliseconds()),
 			title:  fmt.Sprintf("Latency in ms at %g requests/s, upstream %s: median and p99", s.Rate, s.Upstream),
-			format: "%.3g",
+			format: "%.1f",
 			log:    true,
 		}
 		for i := range s.Contenders {
-			if contender := &s.Contenders[i]; contender.KeptUp {
+			// A logarithmic axis has no place for what is missing.
+			if contender := &s.Contenders[i]; contender.KeptUp && contender.All.P50 > 0 {
 				c.add(contender.Name, contender.All.P50, contender.All.P99)
 			}
 		}
-		charts = append(charts, c)
+		if len(c.labels) > 0 {
+			charts = append(charts, c)
+		}
 	}
 	return charts
 }

@@ -70,8 +70,7 @@ func labelValue(metric *dto.Metric, name string) string {
 // awaitStock waits until the plugin has a number of tokens in stock, and returns
 // its metrics of that moment.
 func awaitStock(ctx context.Context, admin string, want int) (tokenCounts, error) {
-	ctx, cancel := context.WithTimeout(ctx, stockLimit)
-	defer cancel()
+	deadline := time.Now().Add(stockLimit)
 	for {
 		counts, err := readTokenCounts(ctx, admin)
 		if err != nil {
@@ -80,9 +79,12 @@ func awaitStock(ctx context.Context, admin string, want int) (tokenCounts, error
 		if counts.stock >= float64(want) {
 			return counts, nil
 		}
+		if time.Now().After(deadline) {
+			return counts, fmt.Errorf("only %g tokens are in stock after %s, want %d", counts.stock, stockLimit, want)
+		}
 		select {
 		case <-ctx.Done():
-			return counts, fmt.Errorf("waiting for %d tokens in stock, of which there are %g: %w", want, counts.stock, ctx.Err())
+			return counts, ctx.Err()
 		case <-time.After(stockPause):
 		}
 	}

@@ -26,7 +26,7 @@ func serveNetHTTP() error {
 }
 
 // serveNetHTTPPooled serves it with a client that keeps as many idle connections
-// as Caddy's transport does.
+// as the transport of Caddy does by default.
 func serveNetHTTPPooled() error {
 	return serveNetHTTPWith(&http.Transport{MaxIdleConnsPerHost: 32})
 }
