@@ -6,8 +6,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -23,6 +25,7 @@ type throughput struct {
 	Name        string              `json:"name"`
 	Connections int                 `json:"connections"`
 	Contenders  []throughputFigures `json:"contenders"`
+	Failed      []string            `json:"failed,omitempty"` // contenders, and why
 }
 
 // throughputFigures are those of one contender, with a value for each round. CPU
@@ -58,13 +61,27 @@ func measureThroughput(ctx context.Context, l *lab, name string, connections int
 	for round := range l.settings.Rounds {
 		l.say("%s: round %d of %d", name, round+1, l.settings.Rounds)
 		for _, entrant := range f.round(round) {
-			if err := byName[entrant.name].measure(ctx, l.settings.Duration, connections, entrant, f.upstream); err != nil {
-				return nil, fmt.Errorf("%s: %w", entrant.name, err)
+			figures := byName[entrant.name]
+			if figures == nil {
+				continue // it has failed
+			}
+			err := figures.measure(ctx, l.settings.Duration, connections, entrant, f.upstream)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if err != nil {
+				found.Failed = append(found.Failed, fmt.Sprintf("%s: %v", entrant.name, err))
+				delete(byName, entrant.name)
 			}
 		}
 	}
 	for _, entrant := range f.entrants {
-		found.Contenders = append(found.Contenders, *byName[entrant.name])
+		if figures := byName[entrant.name]; figures != nil {
+			found.Contenders = append(found.Contenders, *figures)
+		}
+	}
+	if len(found.Contenders) == 0 {
+		return nil, errors.New(strings.Join(found.Failed, "; "))
 	}
 	return found, nil
 }
@@ -135,6 +152,9 @@ func (t *throughput) writeMarkdown(w *bytes.Buffer) {
 			formatCPU(c.ServerCPU), formatCPU(c.UpstreamCPU), formatCPU(c.GeneratorCPU)}
 	}
 	writeTable(w, []string{"contender", "requests/s", "ratio", "server", "upstream", "load generator"}, rows)
+	for _, line := range t.Failed {
+		fmt.Fprintf(w, "\nFailed under this load: %s\n", line)
+	}
 }
 
 func formatRatio(ratio *float64) string {
