@@ -61,6 +61,12 @@ type caddyServer struct {
 // that Caddy logs, from DEBUG up, goes to a file.
 func startCaddy(t *testing.T, upstream *upstream, config string) *caddyServer {
 	t.Helper()
+	return startCaddyBy(t, upstream, func(s *caddyServer) error { return s.load(config) })
+}
+
+// startCaddyBy is startCaddy for a config that load knows.
+func startCaddyBy(t *testing.T, upstream *upstream, load func(*caddyServer) error) *caddyServer {
+	t.Helper()
 	s := &caddyServer{t: t, dir: t.TempDir(), client: newHTTPClient(t)}
 	t.Cleanup(func() {
 		// Stop leaves the admin API running.
@@ -73,7 +79,7 @@ func startCaddy(t *testing.T, upstream *upstream, config string) *caddyServer {
 	})
 	for attempt := 1; ; attempt++ {
 		s.chooseAddresses(upstream)
-		err := s.load(config)
+		err := load(s)
 		if err == nil {
 			return s
 		}
@@ -124,7 +130,12 @@ const globalOptions = `{
 // load replaces the running config, as a reload does.
 func (s *caddyServer) load(config string) error {
 	s.t.Helper()
-	adapted, err := adapt(s.names.Replace(globalOptions + config))
+	return s.loadVerbatim(s.names.Replace(globalOptions + config))
+}
+
+func (s *caddyServer) loadVerbatim(config string) error {
+	s.t.Helper()
+	adapted, err := adapt(config)
 	if err != nil {
 		return err
 	}
