@@ -56,9 +56,9 @@ type caddyServer struct {
 }
 
 // startCaddy serves a Caddyfile until the test ends. In it SITE and SITE2 stand
-// for the addresses of its sites, ADMIN for that of the admin API, DIR for a
-// directory of the test, and UPSTREAM for the endpoint at the upstream. All
-// that Caddy logs, from DEBUG up, goes to a file.
+// for the addresses of its sites, PORT for the port of the first, ADMIN for the
+// address of the admin API, DIR for a directory of the test, and UPSTREAM for the
+// endpoint at the upstream. All that Caddy logs, from DEBUG up, goes to a file.
 func startCaddy(t *testing.T, upstream *upstream, config string) *caddyServer {
 	t.Helper()
 	return startCaddyBy(t, upstream, func(s *caddyServer) error { return s.load(config) })
@@ -99,7 +99,8 @@ func (s *caddyServer) chooseAddresses(upstream *upstream) {
 		endpoint = upstream.endpoint()
 	}
 	s.names = strings.NewReplacer(
-		"SITE2", second, "SITE", first, "ADMIN", admin, "UPSTREAM", endpoint,
+		"SITE2", second, "SITE", first, "PORT", first[strings.LastIndex(first, ":")+1:],
+		"ADMIN", admin, "UPSTREAM", endpoint,
 		"DIR", filepath.ToSlash(s.dir))
 }
 

@@ -20,8 +20,8 @@ import (
 )
 
 // startExample serves the Caddyfile in a directory of examples/, as it is on the
-// disk. What its {$VARIABLES} are comes from environ, in which SITE, SITE2, DIR
-// and UPSTREAM stand for what they stand for in startCaddy.
+// disk. What its {$VARIABLES} are comes from environ, in which SITE, SITE2 and PORT
+// stand for what they stand for in startCaddy.
 func startExample(t *testing.T, up *upstream, directory string, environ map[string]string) *caddyServer {
 	t.Helper()
 	config := readExample(t, directory, "Caddyfile")
