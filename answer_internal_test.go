@@ -161,27 +161,22 @@ func TestPermanentFailure(t *testing.T) {
 	}
 }
 
-func TestTokenLifetime(t *testing.T) {
-	const asked = 5 * time.Minute
-	sent := time.Unix(1790000000, 0)
-	date := sent.UTC().Format(http.TimeFormat)
+func TestTokenIsFresh(t *testing.T) {
+	now := time.Now()
 	tests := []struct {
-		name      string
-		expiresAt int64
-		date      string
-		want      time.Duration
+		name       string
+		freshUntil time.Time
+		want       bool
 	}{
-		{"as asked", sent.Unix() + 300, date, asked},
-		{"as asked, cut off to seconds", sent.Unix() + 299, date, asked},
-		{"longer than asked", sent.Unix() + 3600, date, asked},
-		{"shorter than asked", sent.Unix() + 59, date, time.Minute},
-		{"over when it came", sent.Unix() - 60, date, asked},
-		{"without a date", sent.Unix() + 59, "", asked},
+		{"before its time", now.Add(time.Second), true},
+		{"at its time", now, false},
+		{"by the wall clock alone", now.Round(0).Add(time.Second), true},
+		{"after its time by the wall clock", now.Round(0).Add(-time.Second), false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := (&token{expiresAt: test.expiresAt}).lifetime(test.date, asked); got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
+			if got := (&token{freshUntil: test.freshUntil}).isFresh(now); got != test.want {
+				t.Errorf("got %t, want %t", got, test.want)
 			}
 		})
 	}

@@ -56,10 +56,16 @@ type caddyServer struct {
 }
 
 // startCaddy serves a Caddyfile until the test ends. In it SITE and SITE2 stand
-// for the addresses of its sites, ADMIN for that of the admin API, DIR for a
-// directory of the test, and UPSTREAM for the endpoint at the upstream. All
-// that Caddy logs, from DEBUG up, goes to a file.
+// for the addresses of its sites, PORT for the port of the first, ADMIN for the
+// address of the admin API, DIR for a directory of the test, and UPSTREAM for the
+// endpoint at the upstream. All that Caddy logs, from DEBUG up, goes to a file.
 func startCaddy(t *testing.T, upstream *upstream, config string) *caddyServer {
+	t.Helper()
+	return startCaddyBy(t, upstream, func(s *caddyServer) error { return s.load(config) })
+}
+
+// startCaddyBy is startCaddy for a config that load knows.
+func startCaddyBy(t *testing.T, upstream *upstream, load func(*caddyServer) error) *caddyServer {
 	t.Helper()
 	s := &caddyServer{t: t, dir: t.TempDir(), client: newHTTPClient(t)}
 	t.Cleanup(func() {
@@ -73,7 +79,7 @@ func startCaddy(t *testing.T, upstream *upstream, config string) *caddyServer {
 	})
 	for attempt := 1; ; attempt++ {
 		s.chooseAddresses(upstream)
-		err := s.load(config)
+		err := load(s)
 		if err == nil {
 			return s
 		}
@@ -93,7 +99,8 @@ func (s *caddyServer) chooseAddresses(upstream *upstream) {
 		endpoint = upstream.endpoint()
 	}
 	s.names = strings.NewReplacer(
-		"SITE2", second, "SITE", first, "ADMIN", admin, "UPSTREAM", endpoint,
+		"SITE2", second, "SITE", first, "PORT", first[strings.LastIndex(first, ":")+1:],
+		"ADMIN", admin, "UPSTREAM", endpoint,
 		"DIR", filepath.ToSlash(s.dir))
 }
 
@@ -124,7 +131,12 @@ const globalOptions = `{
 // load replaces the running config, as a reload does.
 func (s *caddyServer) load(config string) error {
 	s.t.Helper()
-	adapted, err := adapt(s.names.Replace(globalOptions + config))
+	return s.loadVerbatim(s.names.Replace(globalOptions + config))
+}
+
+func (s *caddyServer) loadVerbatim(config string) error {
+	s.t.Helper()
+	adapted, err := adapt(config)
 	if err != nil {
 		return err
 	}

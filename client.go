@@ -247,6 +247,6 @@ func (c *client) attempt(ctx context.Context, key, requestID string) (*token, er
 		return nil, err
 	}
 	minted.key = key
-	minted.freshUntil = began.Add(minted.lifetime(resp.Header.Get("Date"), c.expiresAfter) / 2)
+	minted.freshUntil = began.Add(c.expiresAfter / 2)
 	return minted, nil
 }

@@ -64,7 +64,6 @@ func (u *memoryUpstream) RoundTrip(r *http.Request) (resp *http.Response, err er
 		}
 	}()
 	w := httptest.NewRecorder()
-	w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	u.ServeHTTP(w, r)
 	u.answered(w.Body.String(), r)
 	return w.Result(), nil

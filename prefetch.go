@@ -32,7 +32,8 @@ const (
 	// stock open a thousand connections at once.
 	maxRefills = 16
 
-	// minPause and maxPause bound the back-off after a refill that failed.
+	// minPause and maxPause are the first and the longest pause after a refill that
+	// failed, give or take a half.
 	minPause = time.Second
 	maxPause = 30 * time.Second
 )
@@ -277,7 +278,7 @@ func (p *prefetcher) put(s *stock, fresh *token) {
 func (s *stock) dropStale() {
 	now := time.Now()
 	stale := 0
-	for stale < len(s.tokens) && !now.Before(s.tokens[stale].freshUntil) {
+	for stale < len(s.tokens) && !s.tokens[stale].isFresh(now) {
 		stale++
 	}
 	if stale > 0 {

@@ -169,20 +169,6 @@ func TestPrefetchedTokensGoStale(t *testing.T) {
 			}
 		})
 	})
-	t.Run("sooner, where xAI says that they live shorter", func(t *testing.T) {
-		inFakeTime(t, 1, func(s *site) {
-			minute := func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
-				_, _ = fmt.Fprintf(w, `{"value": "xai-realtime-client-secret-%d", "expires_at": %d}`, s.xai.called(), time.Now().Add(time.Minute).Unix())
-			}
-			s.xai.Script(minute, minute, minute)
-			s.want("a", 200, 0)
-			s.wantCalls(2)
-			time.Sleep(29 * time.Second)
-			s.wantCalls(2)
-			time.Sleep(2 * time.Second)
-			s.wantCalls(3)
-		})
-	})
 }
 
 func TestPrefetchWhenXAIFails(t *testing.T) {

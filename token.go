@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -56,20 +55,11 @@ func parseToken(body []byte, lifetime time.Duration) (*token, error) {
 	}, nil
 }
 
-// lifetime returns how long the token could be used when xAI sent it at date. It
-// is what was asked for, unless xAI says that it is less. Both ends are xAI's, so
-// it does not matter whether the clocks agree.
-func (t *token) lifetime(date string, asked time.Duration) time.Duration {
-	sent, err := http.ParseTime(date)
-	if err != nil {
-		return asked
-	}
-	// Both are cut off to whole seconds, so it may be up to one second more.
-	lifetime := time.Unix(t.expiresAt+1, 0).Sub(sent)
-	if lifetime <= 0 {
-		return asked // it came, so it cannot have been expired
-	}
-	return min(lifetime, asked)
+// isFresh reports whether the token may still be handed out. Both of Go's clocks
+// must say so: the monotonic one stands still while a machine is suspended, and
+// the wall clock can be set back.
+func (t *token) isFresh(now time.Time) bool {
+	return now.Before(t.freshUntil) && now.Round(0).Before(t.freshUntil.Round(0))
 }
 
 // parseExpiresAt returns xAI's expires_at in seconds. Some deployments answer in
