@@ -22,7 +22,7 @@ import (
 const module = "github.com/caddy-xai/caddy-xai-ephemeral-token"
 
 // A global options block stands before everything but comments.
-var optionsBlock = regexp.MustCompile(`(?ms)^\{\n.*?^\}\n`)
+var optionsBlock = regexp.MustCompile(`(?s)(?:^|\n)\{\n.*?\n\}\n`)
 
 // startDeployment serves the Caddyfile of a deployment, without global options of
 // its own, with its key in a file.
@@ -94,7 +94,7 @@ func TestExamplesHoldNoKey(t *testing.T) {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		content, err := os.ReadFile(name)
+		content, err := os.ReadFile(name) //nolint:gosec // nobody else changes the tree meanwhile
 		if found := pattern.Find(content); found != nil {
 			t.Errorf("%s has %q", name, found)
 		}
@@ -203,7 +203,7 @@ func TestExampleDockerfile(t *testing.T) {
 func TestExampleSystemd(t *testing.T) {
 	dropIn := readExample(t, "systemd", "xai-api-key.conf")
 	match := regexp.MustCompile(`(?m)^LoadCredential=(\w+):(/\S+)$`).FindStringSubmatch(dropIn)
-	if match == nil || keyFile(t, "systemd") != "/run/credentials/caddy.service/"+match[1] {
+	if len(match) != 3 || keyFile(t, "systemd") != "/run/credentials/caddy.service/"+match[1] {
 		t.Errorf("the drop-in says %q, and the Caddyfile reads %s", match, keyFile(t, "systemd"))
 	}
 	analyze, err := exec.LookPath("systemd-analyze")
@@ -220,7 +220,8 @@ func TestExampleSystemd(t *testing.T) {
 	}
 	writeFile(t, filepath.Join(units, "caddy.service"), "[Service]\nType=notify\nUser=nobody\nExecStart="+self+"\n")
 	writeFile(t, filepath.Join(units, "caddy.service.d", "xai-api-key.conf"), dropIn)
-	output, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", filepath.Join(units, "caddy.service")).CombinedOutput()
+	output, err := exec.CommandContext(t.Context(), analyze, //nolint:gosec // what LookPath found
+		"verify", "--man=no", filepath.Join(units, "caddy.service")).CombinedOutput()
 	if err != nil || strings.Contains(string(output), "xai-api-key.conf") {
 		t.Errorf("systemd-analyze says %v: %s", err, output)
 	}

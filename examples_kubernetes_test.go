@@ -170,7 +170,7 @@ func TestExampleKubernetes(t *testing.T) {
 		if err != nil {
 			t.Skip("there is no kubectl to ask")
 		}
-		output, err := exec.CommandContext(t.Context(), kubectl, "kustomize", "examples/kubernetes").CombinedOutput()
+		output, err := exec.CommandContext(t.Context(), kubectl, "kustomize", "examples/kubernetes").CombinedOutput() //nolint:gosec // what LookPath found
 		if err != nil || !strings.Contains(string(output), "image: "+kustom.Images[0].NewName+":"+kustom.Images[0].NewTag) {
 			t.Errorf("kubectl says %v: %s", err, output)
 		}

@@ -48,7 +48,8 @@ func TestExampleServerRendered(t *testing.T) {
 		}
 	})
 	t.Run("the next visit gets another", func(t *testing.T) {
-		if tokenOf(t, s.do(http.MethodGet, s.url+"/")) == tokenOf(t, s.do(http.MethodGet, s.url+"/")) {
+		first := tokenOf(t, s.do(http.MethodGet, s.url+"/"))
+		if second := tokenOf(t, s.do(http.MethodGet, s.url+"/")); first == second {
 			t.Error("it is the same")
 		}
 	})

@@ -21,10 +21,11 @@ func (s *caddyServer) ask(t *testing.T, up *upstream, host string) (got answer, 
 	}
 	req.Host = host
 	got = s.send(req)
+	var keys []string
 	for _, sent := range up.requests()[before:] {
-		key += strings.TrimPrefix(sent.Header.Get("Authorization"), "Bearer ")
+		keys = append(keys, strings.TrimPrefix(sent.Header.Get("Authorization"), "Bearer "))
 	}
-	return got, key
+	return got, strings.Join(keys, "")
 }
 
 func TestExampleMultiTenant(t *testing.T) {

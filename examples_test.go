@@ -4,9 +4,9 @@
 package xaitoken_test
 
 import (
+	"bytes"
 	"context"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,7 +65,7 @@ func TestExampleCaddyfiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if string(caddyfile.Format(content)) != string(content) {
+			if !bytes.Equal(caddyfile.Format(content), content) {
 				t.Error("it is not formatted: caddy fmt --overwrite " + file)
 			}
 			if strings.Contains(string(content), "rate_limit {") {
@@ -111,10 +111,4 @@ func (u *upstream) mustOpenOneSession(t *testing.T, token string) {
 	if err := openSession(t, url, token); err == nil {
 		t.Error("the token opens a second session")
 	}
-}
-
-// preflight is the question of a browser whether a page of an origin may post.
-func (s *caddyServer) preflight(url, origin string) answer {
-	s.t.Helper()
-	return s.do(http.MethodOptions, url, "Origin", origin, "Access-Control-Request-Method", http.MethodPost)
 }
