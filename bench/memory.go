@@ -16,13 +16,17 @@ import (
 
 // memoryLatency is how long the upstream takes. It stays below the share of its
 // timeout after which the plugin would give up an attempt and try again.
-const memoryLatency = 2500 * time.Millisecond
+const (
+	memoryLatency      = 2500 * time.Millisecond
+	shortMemoryLatency = time.Second
+)
 
 const kibibyte = 1 << 10
 
 // memory is the result of the experiment of that name.
 type memory struct {
 	InFlight   int             `json:"requests_in_flight"`
+	Upstream   time.Duration   `json:"upstream_latency_ns"`
 	Contenders []memoryFigures `json:"contenders"`
 }
 
@@ -35,7 +39,10 @@ type memoryFigures struct {
 }
 
 func runMemory(ctx context.Context, l *lab) (result, error) {
-	found := &memory{InFlight: l.settings.InFlight}
+	found := &memory{InFlight: l.settings.InFlight, Upstream: memoryLatency}
+	if l.settings.Short {
+		found.Upstream = shortMemoryLatency
+	}
 	for _, name := range []string{minting, recipe, goServer} {
 		found.Contenders = append(found.Contenders, memoryFigures{Name: name})
 	}
@@ -43,7 +50,7 @@ func runMemory(ctx context.Context, l *lab) (result, error) {
 		l.say("memory: repetition %d of %d", repetition+1, l.settings.Repetitions)
 		for i := range found.Contenders {
 			figures := &found.Contenders[i]
-			if err := figures.measure(ctx, l, found.InFlight); err != nil {
+			if err := figures.measure(ctx, l, found.Upstream, found.InFlight); err != nil {
 				return nil, fmt.Errorf("%s: %w", figures.Name, err)
 			}
 		}
@@ -53,8 +60,8 @@ func runMemory(ctx context.Context, l *lab) (result, error) {
 
 // measure asks a new process for many tokens at once, and looks at its memory
 // while all of the requests wait for the upstream.
-func (f *memoryFigures) measure(ctx context.Context, l *lab, inFlight int) error {
-	field, err := l.start(ctx, memoryLatency, 0, f.Name)
+func (f *memoryFigures) measure(ctx context.Context, l *lab, latency time.Duration, inFlight int) error {
+	field, err := l.start(ctx, latency, 0, f.Name)
 	if err != nil {
 		return err
 	}
@@ -139,7 +146,7 @@ func (m *memory) growth(name string) []float64 {
 
 func (m *memory) writeMarkdown(w *bytes.Buffer) {
 	fmt.Fprintf(w, "Memory of a new process, its executable left out, before and while %d requests wait for the upstream, which takes %s.\n"+
-		"Medians of %d repetitions.\n\n", m.InFlight, memoryLatency, len(m.Contenders[0].Growth))
+		"Medians of %d repetitions.\n\n", m.InFlight, m.Upstream, len(m.Contenders[0].Growth))
 	rows := make([][]string, len(m.Contenders))
 	for i, c := range m.Contenders {
 		rows[i] = []string{c.Name, formatMebibytes(median(c.Before)), formatMebibytes(median(c.Growth)),

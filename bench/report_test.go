@@ -131,7 +131,7 @@ func TestParseSettings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Rounds != 3 || s.LatencyDuration != time.Second || s.results != "results/short" {
+		if s.Rounds != 3 || s.LatencyDuration != 400*time.Millisecond || s.results != "results/short" {
 			t.Errorf("got %+v", s)
 		}
 		for _, e := range chosen {

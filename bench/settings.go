@@ -32,9 +32,9 @@ type settings struct {
 // shortSettings are the defaults of a short run.
 var shortSettings = map[string]string{
 	"rounds":           "1",
-	"duration":         "300ms",
+	"duration":         "200ms",
 	"bursts":           "2",
-	"latency-duration": "1s",
+	"latency-duration": "400ms",
 	"in-flight":        "100",
 	"repetitions":      "1",
 	"results":          "results/short",

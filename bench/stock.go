@@ -11,23 +11,32 @@ import (
 )
 
 const (
-	stockSize    = 1024 // the most that the plugin keeps
-	stockBurst   = 1000
-	stockLatency = 150 * time.Millisecond
+	stockSize  = 1024 // the most that the plugin keeps
+	stockBurst = 1000
+
+	// stockLatency is how long the upstream takes. Filling the stock takes most of
+	// the time, which a short run does not have.
+	stockLatency      = 150 * time.Millisecond
+	shortStockLatency = 10 * time.Millisecond
 )
 
 // stock is the result of the experiment of that name.
 type stock struct {
-	Connections int       `json:"connections"`
-	Burst       int       `json:"requests_in_a_burst"`
-	Plugin      []float64 `json:"plugin_requests_per_second"`
-	Static      []float64 `json:"respond_requests_per_second"`
-	Hits        []float64 `json:"answers_from_stock"` // in each burst
+	Connections int           `json:"connections"`
+	Upstream    time.Duration `json:"upstream_latency_ns"`
+	Burst       int           `json:"requests_in_a_burst"`
+	Plugin      []float64     `json:"plugin_requests_per_second"`
+	Static      []float64     `json:"respond_requests_per_second"`
+	Hits        []float64     `json:"answers_from_stock"` // in each burst
 }
 
 func runStock(ctx context.Context, l *lab) (result, error) {
+	found := &stock{Connections: l.settings.Connections, Upstream: stockLatency, Burst: stockBurst}
+	if l.settings.Short {
+		found.Upstream = shortStockLatency
+	}
 	l.say("stock: filling it")
-	f, err := l.start(ctx, stockLatency, stockSize, prefetching, static)
+	f, err := l.start(ctx, found.Upstream, stockSize, prefetching, static)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +46,6 @@ func runStock(ctx context.Context, l *lab) (result, error) {
 		loops[entrant.name] = newClosedLoop(entrant.address, l.settings.Connections)
 		defer loops[entrant.name].close() //nolint:gocritic // both at the end
 	}
-	found := &stock{Connections: l.settings.Connections, Burst: stockBurst}
 	for burst := range l.settings.Bursts {
 		if burst%10 == 0 {
 			l.say("stock: burst %d of %d", burst+1, l.settings.Bursts)
@@ -85,7 +93,7 @@ func (s *stock) measure(ctx context.Context, entrant, plugin *process, loop *clo
 func (s *stock) writeMarkdown(w *bytes.Buffer) {
 	fmt.Fprintf(w, "Bursts of %d requests over %d connections to the plugin with `prefetch %d` and a full stock, and to `respond`, in turn.\n"+
 		"The upstream takes %s, and every answer of the plugin came from the stock. Medians of %d bursts.\n\n",
-		s.Burst, s.Connections, stockSize, stockLatency, len(s.Plugin))
+		s.Burst, s.Connections, stockSize, s.Upstream, len(s.Plugin))
 	writeTable(w, []string{"contender", "requests/s", "ratio to respond"}, [][]string{
 		{prefetching, fmt.Sprintf("%.0f", median(s.Plugin)), fmt.Sprintf("%.2f", medianRatio(s.Plugin, s.Static))},
 		{static, fmt.Sprintf("%.0f", median(s.Static)), "1.00"},
