@@ -72,33 +72,23 @@ func runLatency(ctx context.Context, l *lab) (result, error) {
 	}
 	found := new(latency)
 	for _, upstream := range upstreams {
-		scenarios, err := runScenarios(ctx, l, upstream, rates)
-		if err != nil {
-			return nil, err
+		for _, rate := range rates {
+			s := scenario{Rate: rate, Upstream: upstream}
+			if err := s.run(ctx, l); err != nil {
+				return nil, fmt.Errorf("%g requests/s, upstream %s: %w", rate, upstream, err)
+			}
+			found.Scenarios = append(found.Scenarios, s)
 		}
-		found.Scenarios = append(found.Scenarios, scenarios...)
 	}
 	return found, nil
 }
 
-// runScenarios runs those with the same latency of the upstream.
-func runScenarios(ctx context.Context, l *lab, upstream time.Duration, rates []float64) ([]scenario, error) {
-	f, err := l.start(ctx, upstream, latencyPrefetch)
+func (s *scenario) run(ctx context.Context, l *lab) error {
+	f, err := l.start(ctx, s.Upstream, latencyPrefetch)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.stop()
-	scenarios := make([]scenario, len(rates))
-	for i, rate := range rates {
-		scenarios[i] = scenario{Rate: rate, Upstream: upstream}
-		if err := scenarios[i].run(ctx, l, f); err != nil {
-			return nil, fmt.Errorf("%g requests/s: %w", rate, err)
-		}
-	}
-	return scenarios, nil
-}
-
-func (s *scenario) run(ctx context.Context, l *lab, f *field) error {
 	for _, entrant := range f.entrants {
 		s.Contenders = append(s.Contenders, latencyFigures{Name: entrant.name, KeptUp: true})
 	}
@@ -112,6 +102,10 @@ func (s *scenario) run(ctx context.Context, l *lab, f *field) error {
 			// In a round all contenders meet the same arrivals.
 			if err := figures.measure(ctx, l.settings, entrant, s.Rate, l.settings.Seed+uint64(round)); err != nil {
 				return fmt.Errorf("%s: %w", entrant.name, err)
+			}
+			if !figures.KeptUp {
+				// It would go on with what it has not answered, at the others' expense.
+				entrant.stop()
 			}
 		}
 	}

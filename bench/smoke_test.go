@@ -73,17 +73,6 @@ func TestSmoke(t *testing.T) {
 			t.Errorf("it handed out %g tokens, want 2", handedOut)
 		}
 	})
-	t.Run("a latency scenario", func(t *testing.T) {
-		s := scenario{Rate: 50}
-		if err := s.run(t.Context(), l, f); err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range s.Contenders {
-			if c.Failures > 0 || c.Requests == 0 {
-				t.Errorf("%s: %d of %d requests failed: %s", c.Name, c.Failures, c.Requests, c.Failure)
-			}
-		}
-	})
 	t.Run("stops what it has started", func(t *testing.T) {
 		f.stop()
 		for _, p := range append(f.entrants, f.upstream) {
@@ -94,6 +83,22 @@ func TestSmoke(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestScenario(t *testing.T) {
+	s := scenario{Rate: 50, Upstream: time.Millisecond}
+	if err := s.run(t.Context(), newTestLab(t)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.Contenders {
+		c := &s.Contenders[i]
+		if c.Failures > 0 || c.Requests == 0 {
+			t.Errorf("%s: %d of %d requests failed: %s", c.Name, c.Failures, c.Requests, c.Failure)
+		}
+		if hasStock := c.Name == prefetching; hasStock != (c.StockHits != nil) {
+			t.Errorf("%s: its stock hits are %v", c.Name, c.StockHits)
+		}
+	}
 }
 
 func TestThroughput(t *testing.T) {
