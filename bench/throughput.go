@@ -72,6 +72,8 @@ func measureThroughput(ctx context.Context, l *lab, name string, connections int
 			if err != nil {
 				found.Failed = append(found.Failed, fmt.Sprintf("%s: %v", entrant.name, err))
 				delete(byName, entrant.name)
+				// It would go on with what it has not answered, at the others' expense.
+				entrant.stop()
 			}
 		}
 	}
