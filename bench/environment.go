@@ -39,13 +39,13 @@ func newEnvironment(ctx context.Context, versions []string) environment {
 			"Caddy " + strings.TrimPrefix(moduleVersion(caddyModule), "v"),
 		}, versions...),
 	}
+	if cpus, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		e.CPU = cpuModel(string(cpus))
+	}
 	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		e.Kernel += " " + strings.TrimSpace(string(release))
 	}
 	if proc, err := procfs.NewDefaultFS(); err == nil {
-		if cpus, err := proc.CPUInfo(); err == nil && len(cpus) > 0 {
-			e.CPU = cpus[0].ModelName
-		}
 		if load, err := proc.LoadAvg(); err == nil {
 			e.Load = load.Load1
 		}
@@ -54,6 +54,16 @@ func newEnvironment(ctx context.Context, versions []string) environment {
 		e.Plugin = commit
 	}
 	return e
+}
+
+// cpuModel finds the first model name in /proc/cpuinfo.
+func cpuModel(cpus string) string {
+	for line := range strings.Lines(cpus) {
+		if name, model, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(model)
+		}
+	}
+	return ""
 }
 
 // moduleVersion returns the version of a module that this program is built with.
