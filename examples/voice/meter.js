@@ -1,0 +1,41 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The disc whose bars move with the voice of whoever speaks, and the bar of the microphone's level.
+
+const CALM = matchMedia("(prefers-reduced-motion: reduce)");
+const CALM_PACE = 400; // ms between two changes for people who do not want motion
+
+export class Meter {
+  #disc;
+  #bars;
+  #level;
+  #levels = [0, 0, 0]; // of this frame, and of some before: a loud moment runs from the middle outwards
+  #drawn = 0;
+
+  constructor(disc, level) {
+    this.#disc = disc;
+    this.#bars = [...disc.children];
+    this.#level = level;
+  }
+
+  /** Whose turn it is: "user", "agent", "thinking" or "nobody"; and how loud both are, from 0 to 1. */
+  show(turn, { user, agent }) {
+    if (this.#disc.dataset.turn !== turn) this.#disc.dataset.turn = turn;
+    const now = performance.now();
+    if (CALM.matches && now - this.#drawn < CALM_PACE) return;
+    this.#drawn = now;
+
+    const level = turn === "agent" ? agent : user;
+    const [newest, older] = this.#levels;
+    this.#levels = CALM.matches ? [level, level, level] : [newest + (level - newest) * 0.5, newest, older];
+    const middle = (this.#bars.length - 1) / 2;
+    this.#bars.forEach((bar, index) => {
+      const distance = Math.abs(index - middle);
+      bar.style.setProperty("--level", (this.#levels[distance] * (1 - distance * 0.22)).toFixed(3));
+    });
+    this.#level.style.setProperty("--level", user.toFixed(3));
+    const percent = String(Math.round(user * 10) * 10); // coarse, so that the document rarely changes
+    if (this.#level.ariaValueNow !== percent) this.#level.ariaValueNow = percent;
+  }
+}
