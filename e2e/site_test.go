@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,7 +29,8 @@ const (
 
 // serve runs the quickstart's Caddyfile in the Caddy of this process until the test
 // ends, with free ports in place of its own. The edits are pairs of a text that is
-// in the file and what a test has there instead.
+// in the file and what a test has there instead, in which :8080 and :8081 stand for
+// the ports, too.
 func serve(t *testing.T, edits ...string) (url string) {
 	t.Helper()
 	if chromium == nil {
@@ -41,11 +43,7 @@ func serve(t *testing.T, edits ...string) (url string) {
 	})
 	for attempt := 1; ; attempt++ {
 		ports := freePorts(t, 2)
-		here := []string{
-			"8080", ports[0], "8081", ports[1], "root examples", "root ../examples",
-			"admin off", "admin off\nlog {\noutput discard\n}",
-		}
-		err := load(t, quickstart, append(here, edits...)...)
+		err := load(t, quickstart, append(slices.Clone(edits), ":8080", ":"+ports[0], ":8081", ":"+ports[1])...)
 		if err == nil {
 			return "http://localhost:" + ports[0]
 		}
@@ -59,6 +57,7 @@ func serve(t *testing.T, edits ...string) (url string) {
 // load replaces the running config by a Caddyfile, with the edits one by one.
 func load(t *testing.T, file string, edits ...string) error {
 	t.Helper()
+	edits = append(slices.Clone(edits), "root examples", "root ../examples")
 	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +69,9 @@ func load(t *testing.T, file string, edits ...string) error {
 		}
 		config = strings.ReplaceAll(config, edits[i], edits[i+1])
 	}
+	if strings.Contains(config, "admin off") {
+		config = strings.Replace(config, "admin off", "admin off\nlog {\noutput discard\n}", 1)
+	}
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(config), map[string]any{"filename": file})
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, config)
@@ -78,14 +80,14 @@ func load(t *testing.T, file string, edits ...string) error {
 }
 
 // instead returns the edit that puts a handler in the place of the sandbox.
-func instead(t *testing.T, handler http.Handler) (old, replacement string) {
+func instead(t *testing.T, handler http.Handler) []string {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	return "\txai_sandbox\n", "\treverse_proxy " + server.Listener.Addr().String() + "\n"
+	return []string{"\txai_sandbox\n", "\treverse_proxy " + server.Listener.Addr().String() + "\n"}
 }
 
 func freePorts(t *testing.T, count int) []string {

@@ -9,10 +9,11 @@ import (
 	"math"
 )
 
-// When somebody speaks in the microphone, in seconds. The second time is in the
-// middle of the sandbox's answer to the first, so it interrupts it; the answer to
-// the second has time to end before the microphone begins anew.
-var spoken = [][2]float64{{0.6, 1.8}, {3.6, 4.8}}
+// When somebody speaks in the microphone, in seconds. Before the first time a slow
+// machine can connect. The second time is in the middle of the sandbox's answer to
+// the first, so it interrupts it; the answer to the second has time to end before the
+// microphone begins anew.
+var spoken = [][2]float64{{2, 3.2}, {5, 6.2}}
 
 const (
 	microphoneRate = 48000

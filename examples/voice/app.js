@@ -197,7 +197,7 @@ function turn({ conversation, playback, microphone, hearing }) {
 function animate(mine) {
   if (mine !== call) return;
   const [whose] = turn(mine);
-  meter.show(whose, { user: mine.microphone?.level ?? 0, agent: mine.playback?.level ?? 0 });
+  meter.show(whose, { user: mine.microphone?.loudness ?? 0, agent: mine.playback?.loudness ?? 0 });
   tick();
   requestAnimationFrame(() => animate(mine));
 }

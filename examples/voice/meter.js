@@ -6,6 +6,12 @@
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 const CALM_PACE = 400; // ms between two changes for people who do not want motion
 
+const QUIET = -50; // dB below full scale, where the bars begin to move
+const LOUD = -10; // where they are at their highest
+
+/** People hear loudness in steps of decibels, so that is how the bars grow. From 0 to 1. */
+const height = (loudness) => Math.min(1, Math.max(0, (20 * Math.log10(loudness) - QUIET) / (LOUD - QUIET)));
+
 export class Meter {
   #disc;
   #bars;
@@ -19,14 +25,14 @@ export class Meter {
     this.#level = level;
   }
 
-  /** Whose turn it is: "user", "agent", "thinking" or "nobody"; and how loud both are, from 0 to 1. */
+  /** Whose turn it is: "user", "agent", "thinking" or "nobody"; and how loud both are. */
   show(turn, { user, agent }) {
     if (this.#disc.dataset.turn !== turn) this.#disc.dataset.turn = turn;
     const now = performance.now();
     if (CALM.matches && now - this.#drawn < CALM_PACE) return;
     this.#drawn = now;
 
-    const level = turn === "agent" ? agent : user;
+    const level = height(turn === "agent" ? agent : user);
     const [newest, older] = this.#levels;
     this.#levels = CALM.matches ? [level, level, level] : [newest + (level - newest) * 0.5, newest, older];
     const middle = (this.#bars.length - 1) / 2;
@@ -34,8 +40,8 @@ export class Meter {
       const distance = Math.abs(index - middle);
       bar.style.setProperty("--level", (this.#levels[distance] * (1 - distance * 0.22)).toFixed(3));
     });
-    this.#level.style.setProperty("--level", user.toFixed(3));
-    const percent = String(Math.round(user * 10) * 10); // coarse, so that the document rarely changes
+    this.#level.style.setProperty("--level", height(user).toFixed(3));
+    const percent = String(Math.round(height(user) * 10) * 10); // coarse, so that the document rarely changes
     if (this.#level.ariaValueNow !== percent) this.#level.ariaValueNow = percent;
   }
 }

@@ -77,9 +77,9 @@ export class Microphone extends EventTarget {
     return this.#track.muted;
   }
 
-  /** How loud it is, from 0 to 1. */
-  get level() {
-    return this.muted ? 0 : Math.min(1, this.#loudness * 5);
+  /** How loud it is at this moment: the root mean square, of at most 1. */
+  get loudness() {
+    return this.muted ? 0 : this.#loudness;
   }
 
   close() {

@@ -49,11 +49,11 @@ export class Playback {
     return this.#context.currentTime < this.#end;
   }
 
-  /** How loud it is at this moment, from 0 to 1. Still moves when muted. */
-  get level() {
+  /** How loud it is at this moment: the root mean square, of at most 1. Still moves when muted. */
+  get loudness() {
     this.#meter.getFloatTimeDomainData(this.#waves);
     const power = this.#waves.reduce((sum, value) => sum + value * value, 0) / this.#waves.length;
-    return Math.min(1, Math.sqrt(power) * 5);
+    return Math.sqrt(power);
   }
 
   set muted(muted) {

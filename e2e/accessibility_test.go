@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+const axeVersion = "4.14.1"
+
+// axe returns the script of axe-core, which finds what keeps people with
+// disabilities out of a page, contrast included.
+func axe(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	command := exec.CommandContext(t.Context(), "npm", "pack", "--silent", "axe-core@"+axeVersion)
+	command.Dir = dir
+	if out, err := command.CombinedOutput(); err != nil {
+		if os.Getenv("E2E_REQUIRE") == "" {
+			t.Skipf("no axe-core: %v", err)
+		}
+		t.Fatalf("npm pack: %v\n%s", err, out)
+	}
+	file, err := os.Open(filepath.Join(dir, "axe-core-"+axeVersion+".tgz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	unzipped, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := tar.NewReader(unzipped)
+	for {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			t.Fatal("the package has no axe.min.js")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header.Name == "package/axe.min.js" {
+			script, err := io.ReadAll(archive)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(script)
+		}
+	}
+}
+
+// mustBeAccessible fails for everything that axe-core finds. The name tells what the
+// page shows.
+func (p *page) mustBeAccessible(script, name string) {
+	p.t.Helper()
+	_, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](script+`;
+		window.findings = undefined;
+		axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }).then(({ violations }) => {
+			window.findings = violations.flatMap(({ id, help, nodes }) =>
+				nodes.map(({ target, failureSummary }) => id + ": " + help + "\n" + target + "\n" + failureSummary));
+		});
+		true`))
+	p.check(err)
+	p.wait(`window.findings`)
+	if findings := p.js(`findings.join("\n\n")`); findings != "" {
+		p.t.Errorf("%s:\n%s", name, findings)
+	}
+}
