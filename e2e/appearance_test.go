@@ -29,7 +29,7 @@ func TestAppearance(t *testing.T) {
 			p := open(t, serve(t), view{calm: true})
 			p.click("talk")
 			p.waitText("microphone-state", "On")
-			p.wait(`document.querySelector(".agent.interrupted")`)
+			p.wait(`document.querySelector(".agent.interrupted ~ .agent:not(.interrupted)") && document.getElementById("state").textContent === "Your turn"`)
 			p.click("line")
 			p.say("Could you tell me in a few words what an ephemeral token is good for?")
 			p.waitAnswer("I heard “Could you tell me")

@@ -30,7 +30,7 @@ func TestNoToken(t *testing.T) {
 		"no handler":         {[]string{tokens, "xai_ephemeral_token /elsewhere {"}, nil, []string{"Nothing hands out tokens here", "xai_ephemeral_token /session"}},
 		"no key":             {[]string{"api_key any-key-will-do", "api_key {vars.none}"}, nil, []string{"not set up yet", "XAI_API_KEY"}},
 		"a bad key":          {nil, sandbox.Status(http.StatusUnauthorized), []string{"The voice service is not available", "Caddy’s log"}},
-		"xAI limits":         {nil, sandbox.Status(http.StatusTooManyRequests, "Retry-After", "40"), []string{"The voice service is busy", "Try again in 40 seconds."}},
+		"xAI limits":         {nil, sandbox.Status(http.StatusTooManyRequests, "Retry-After", "40"), []string{"The voice service is busy", "Wait 40 seconds, then try again."}},
 		"xAI hangs":          {[]string{tokens, tokens + "\ntimeout 1s\nretries 0"}, sandbox.Hang(), []string{"did not answer in time"}},
 		"an unusable answer": {[]string{tokens, "respond /session `{}`\n" + tokens, "xai_ephemeral_token /session", "xai_ephemeral_token /elsewhere"}, nil, []string{"no usable token"}},
 		"a dead upstream":    {[]string{"endpoint http://localhost:8081", "retries 0\nendpoint http://127.0.0.1:1"}, nil, []string{"The voice service is not available", "Try again in a moment"}},
@@ -55,7 +55,7 @@ func TestRateLimit(t *testing.T) {
 	p.waitPhase("ready")
 	p.click("type")
 	p.waitPhase("failed")
-	p.mustExplain("Too many conversations in a short time", "Try again in ")
+	p.mustExplain("Too many conversations in a short time", "Wait ")
 	p.waitText("talk", "Try again in 5")
 	p.click("talk") // too early
 	if got := p.js(`document.body.dataset.phase + " " + document.getElementById("talk").ariaDisabled`); got != "failed true" {

@@ -111,8 +111,8 @@ function finish(state, phase) {
   const ended = conversation ? `After ${clock((performance.now() - since) / 1000)}.` : "";
   write("connection", conversation && phase === "failed" ? "Lost" : "Closed");
   showMicrophone();
-  meter.show("nobody", { user: 0, agent: 0 });
-  show(phase, state, ended || "Speak as you would to a person, or type.");
+  meter.rest();
+  show(phase, state, ended || (phase === "ready" ? "Speak as you would to a person, or type." : ""));
   tick();
 }
 

@@ -34,14 +34,24 @@ export class Meter {
 
     const level = height(turn === "agent" ? agent : user);
     const [newest, older] = this.#levels;
-    this.#levels = CALM.matches ? [level, level, level] : [newest + (level - newest) * 0.5, newest, older];
+    this.#draw(CALM.matches ? [level, level, level] : [newest + (level - newest) * 0.5, newest, older], height(user));
+  }
+
+  /** The call is over. */
+  rest() {
+    this.#disc.dataset.turn = "nobody";
+    this.#draw([0, 0, 0], 0);
+  }
+
+  #draw(levels, user) {
+    this.#levels = levels;
     const middle = (this.#bars.length - 1) / 2;
     this.#bars.forEach((bar, index) => {
       const distance = Math.abs(index - middle);
-      bar.style.setProperty("--level", (this.#levels[distance] * (1 - distance * 0.22)).toFixed(3));
+      bar.style.setProperty("--level", (levels[distance] * (1 - distance * 0.22)).toFixed(3));
     });
-    this.#level.style.setProperty("--level", height(user).toFixed(3));
-    const percent = String(Math.round(height(user) * 10) * 10); // coarse, so that the document rarely changes
+    this.#level.style.setProperty("--level", user.toFixed(3));
+    const percent = String(Math.round(user * 10) * 10); // coarse, so that the document rarely changes
     if (this.#level.ariaValueNow !== percent) this.#level.ariaValueNow = percent;
   }
 }

@@ -140,7 +140,7 @@ const nothingThere = (status, cause) =>
 function refusal(response) {
   const { status, headers } = response;
   const retryAfter = secondsUntil(headers.get("Retry-After"));
-  const wait = retryAfter ? `Try again in ${inWords(retryAfter)}.` : "Wait a moment, then try again.";
+  const wait = retryAfter ? `Wait ${inWords(retryAfter)}, then try again.` : "Wait a moment, then try again.";
   const error = (message, advice, hint = "") => new TokenError(message, { advice, hint, status, retryAfter });
 
   if (response.type === "opaqueredirect") return error("You need to sign in", "Sign in, then come back and try again.");
