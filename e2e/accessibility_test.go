@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -31,12 +32,11 @@ func axe(t *testing.T) string {
 		}
 		t.Fatalf("npm pack: %v\n%s", err, out)
 	}
-	file, err := os.Open(filepath.Join(dir, "axe-core-"+axeVersion+".tgz"))
+	zipped, err := os.ReadFile(filepath.Join(dir, "axe-core-"+axeVersion+".tgz"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	unzipped, err := gzip.NewReader(file)
+	unzipped, err := gzip.NewReader(bytes.NewReader(zipped))
 	if err != nil {
 		t.Fatal(err)
 	}

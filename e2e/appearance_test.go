@@ -4,7 +4,7 @@
 package e2e
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 )
 
@@ -67,9 +67,10 @@ func TestAppearance(t *testing.T) {
 			for _, screen := range screens {
 				for _, dark := range []bool{false, true} {
 					p.look(view{width: screen[0], height: screen[1], dark: dark, calm: true})
-					name := fmt.Sprint(name, " ", screen[0], map[bool]string{false: " light", true: " dark"}[dark])
-					p.wait(fmt.Sprint(`innerWidth === `, screen[0]))
-					if got := p.js(`document.documentElement.scrollWidth`); got != fmt.Sprint(screen[0]) {
+					width := strconv.FormatInt(screen[0], 10)
+					name := name + " " + width + map[bool]string{false: " light", true: " dark"}[dark]
+					p.wait(`innerWidth === ` + width)
+					if got := p.js(`document.documentElement.scrollWidth`); got != width {
 						t.Errorf("%s: the page is %s pixels wide", name, got)
 					}
 					p.screenshot(name)

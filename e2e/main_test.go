@@ -45,13 +45,13 @@ func run(m *testing.M) int {
 	}
 	xai := httptest.NewTLSServer(apiXAI)
 	defer xai.Close()
-	ctx, stop := startChromium(path, voice, xai.Listener.Addr().String())
+	var stop context.CancelFunc
+	chromium, stop = startChromium(path, voice, xai.Listener.Addr().String()) //nolint:fatcontext // once, before the tests
 	defer stop()
-	if err := chromedp.Do(ctx); err != nil {
+	if err := chromedp.Do(chromium); err != nil {
 		fmt.Fprintln(os.Stderr, "starting Chromium:", err)
 		return 1
 	}
-	chromium = ctx
 	return m.Run()
 }
 

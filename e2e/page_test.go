@@ -29,7 +29,7 @@ const (
 // page is the voice page in a profile of its own.
 type page struct {
 	t   *testing.T
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // chromedp's handle of a page
 
 	mu         sync.Mutex
 	complaints []string // what the console says is wrong, violations of the policy among it

@@ -14,12 +14,12 @@ import (
 	"syscall"
 	"testing"
 
+	_ "github.com/caddy-xai/caddy-xai-ephemeral-token"
+	_ "github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
-
-	_ "github.com/caddy-xai/caddy-xai-ephemeral-token"
-	_ "github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 )
 
 const (
@@ -69,9 +69,7 @@ func load(t *testing.T, file string, edits ...string) error {
 		}
 		config = strings.ReplaceAll(config, edits[i], edits[i+1])
 	}
-	if strings.Contains(config, "admin off") {
-		config = strings.Replace(config, "admin off", "admin off\nlog {\noutput discard\n}", 1)
-	}
+	config = strings.Replace(config, "admin off", "admin off\nlog {\noutput discard\n}", 1)
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(config), map[string]any{"filename": file})
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, config)
