@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/chromedp"
 )
 
@@ -74,5 +76,28 @@ func (p *page) mustBeAccessible(script, name string) {
 	p.wait(`window.findings`)
 	if findings := p.js(`findings.join("\n\n")`); findings != "" {
 		p.t.Errorf("%s:\n%s", name, findings)
+	}
+}
+
+// TestNames holds the page to what a screen reader says of its parts.
+func TestNames(t *testing.T) {
+	p := open(t, serve(t), view{})
+	p.click("talk")
+	p.waitText("microphone-state", "On")
+	tree, err := chromedp.Call(p.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	p.check(err)
+	said := make(map[string]bool)
+	for _, node := range tree.Nodes {
+		if !node.Ignored && node.Role != nil && node.Name != nil {
+			said[strings.ReplaceAll(string(node.Role.Value)+" "+string(node.Name.Value), `"`, "")] = true
+		}
+	}
+	for _, want := range []string{
+		"heading Talk to the agent", "heading Conversation", "region Transcript", "textbox Your message",
+		"button Send", "button Microphone", "button Sound", "button End", "meter Microphone level",
+	} {
+		if !said[want] {
+			t.Errorf("nothing is said as %q", want)
+		}
 	}
 }

@@ -184,6 +184,8 @@ func TestErrorEvents(t *testing.T) {
 		`{"type": "ping"}`, `{"type": "an.event.of.tomorrow"}`, `no JSON`,
 		`{"type": "error", "error": {"code": "rate_limit", "message": "slow down."}}`,
 		`{"type": "response.created"}`,
+		`{"type": "response.output_audio_transcript.delta", "item_id": "a", "delta": "I was about "}`,
+		`{"type": "response.output_audio_transcript.delta", "item_id": "a", "delta": "to say"}`,
 		`{"type": "response.done", "response": {"status": "failed", "status_details": {"error": {"message": "No model is free"}}}}`)}}
 	p := open(t, serve(t, instead(t, xai)...), view{before: `
 		addEventListener("DOMContentLoaded", () => {
@@ -195,6 +197,7 @@ func TestErrorEvents(t *testing.T) {
 	p.waitPhase("talking")
 	p.wait(`notices.join().includes("Slow down (rate_limit). You can go on")`)
 	p.mustExplain("The agent could not answer", "No model is free. You can go on.")
+	p.waitAnswer("I was about to say") // the deltas are all there is
 	p.waitPhase("talking")
 	p.mustBeClean()
 }
@@ -228,18 +231,23 @@ func TestMicrophoneThatFails(t *testing.T) {
 }
 
 func TestMicrophoneIsLost(t *testing.T) {
-	p := open(t, serve(t), view{before: `
+	p := open(t, serve(t), view{before: listening + `
 		const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 		navigator.mediaDevices.getUserMedia = async (constraints) => {
+			window.constraints = constraints;
 			window.stream = await getUserMedia(constraints);
 			return stream;
 		};`})
 	p.click("talk")
 	p.waitText("microphone-state", "On")
+	if got := p.js(`constraints.audio.echoCancellation`); got != "true" {
+		t.Error("without echo cancellation the agent hears itself")
+	}
 	// What a browser does when the microphone is pulled out.
 	p.js(`stream.getTracks().forEach((track) => { track.stop(); track.dispatchEvent(new Event("ended")); })`)
 	p.mustExplain("The microphone is gone", "Go on by typing")
 	p.waitText("microphone-state", "Gone")
+	p.wait(`heard.longest === 1`) // the silence that ends a sentence
 	p.click("line")
 	p.say("Never mind.")
 	p.waitAnswer("I heard “Never mind.”.")

@@ -34,14 +34,14 @@ func TestTyping(t *testing.T) {
 
 // listening counts what the page makes of sound.
 const listening = `
-	window.heard = { sent: 0, seconds: 0, rates: new Set(), played: 0, stopped: 0 };
+	window.heard = { sent: 0, longest: 0, rates: new Set(), played: 0, stopped: 0 };
 	const send = WebSocket.prototype.send;
 	WebSocket.prototype.send = function (data) {
 		const event = JSON.parse(data);
 		if (event.type === "session.update") heard.setup = event.session;
 		if (event.type === "input_audio_buffer.append") {
 			heard.sent++;
-			heard.seconds += atob(event.audio).length / 2 / 24000;
+			heard.longest = Math.max(heard.longest, atob(event.audio).length / 2 / 24000); // in seconds
 		}
 		send.call(this, data);
 	};
@@ -76,6 +76,26 @@ func TestTalking(t *testing.T) {
 	}
 	if got := p.js(`[...heard.rates].join() + " " + heard.setup.turn_detection.type + " " + heard.setup.audio.input.format.rate`); got != "24000 server_vad 24000" {
 		t.Errorf("the session was set up as %s", got)
+	}
+	p.mustBeClean()
+}
+
+// TestBargeInByEvents is about what is still on its way when the user begins to speak:
+// the rest of the answer, whose sound must not be played.
+func TestBargeInByEvents(t *testing.T) {
+	delta := `{"type": "response.output_audio.delta", "item_id": "a", "delta": "` + strings.Repeat("AAAA", 8000) + `"}`
+	xai := &upstream{t: t, sessions: []session{sends(true,
+		`{"type": "response.created"}`,
+		`{"type": "response.output_audio_transcript.delta", "item_id": "a", "delta": "Once upon"}`, delta,
+		`{"type": "input_audio_buffer.speech_started", "item_id": "b"}`, delta,
+		`{"type": "response.output_audio_transcript.delta", "item_id": "a", "delta": " a time"}`)}}
+	p := open(t, serve(t, instead(t, xai)...), view{before: listening})
+	p.click("type")
+	p.waitAnswer("Once upon a time")
+	p.wait(`document.querySelector(".agent.interrupted")`)
+	p.waitText("state", "Listening")
+	if got := p.js(`heard.played + " played, " + heard.stopped + " stopped"`); got != "1 played, 1 stopped" {
+		t.Errorf("of two pieces of sound, one before the interruption: %s", got)
 	}
 	p.mustBeClean()
 }
