@@ -29,15 +29,27 @@ func TestQuickstart(t *testing.T) {
 	defer client.CloseIdleConnections()
 
 	t.Run("serves the page and its parts", func(t *testing.T) {
-		for _, path := range []string{"/", "/app.js", "/connection.js", "/failure.js", "/player.js", "/token.js", "/style.css", "/favicon.svg"} {
-			if status, _ := request(t, client, http.MethodGet, page+path); status != http.StatusOK {
-				t.Errorf("%s got %d", path, status)
+		files, err := os.ReadDir("examples/voice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			want := http.StatusOK
+			if name := file.Name(); name == "Caddyfile" || name == "README.md" {
+				want = http.StatusNotFound
+			}
+			if status, _ := request(t, client, http.MethodGet, page+"/"+file.Name()); status != want {
+				t.Errorf("%s got %d, want %d", file.Name(), status, want)
 			}
 		}
 	})
-	t.Run("does not serve its Caddyfile", func(t *testing.T) {
-		if status, _ := request(t, client, http.MethodGet, page+"/Caddyfile"); status != http.StatusNotFound {
-			t.Errorf("got %d, want 404", status)
+	t.Run("leads the page to the sandbox", func(t *testing.T) {
+		var settings struct {
+			Realtime string `json:"realtime"`
+		}
+		status, body := request(t, client, http.MethodGet, page+"/settings.json")
+		if err := json.Unmarshal(body, &settings); err != nil || settings.Realtime != realtime {
+			t.Errorf("got %d %s, want %s", status, body, realtime)
 		}
 	})
 	for name, options := range map[string]func(token string) *websocket.DialOptions{

@@ -1,22 +1,22 @@
 // SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Sound: chunks of 16-bit PCM arrive faster than they play, so each is scheduled after the one before.
+// The agent's voice. Chunks of 16-bit PCM arrive faster than they play, so each is scheduled after the
+// one before, and what is scheduled can be dropped.
 
-export const SAMPLE_RATE = 24_000; // of the agent's voice
+export const PLAYBACK_RATE = 24_000; // Hz
 
-export class Player {
-  #context = new AudioContext({ sampleRate: SAMPLE_RATE }); // saves us from resampling
+export class Playback {
+  #context = new AudioContext({ sampleRate: PLAYBACK_RATE }); // saves us from resampling
   #meter = this.#context.createAnalyser();
   #volume = this.#context.createGain();
   #waves = new Float32Array(256);
   #queue = new Set();
   #end = 0; // when the last chunk will have been played; no event of the server tells
 
-  constructor(muted) {
+  constructor() {
     this.#meter.fftSize = this.#waves.length;
     this.#meter.connect(this.#volume).connect(this.#context.destination);
-    this.mute(muted);
     this.#context.resume(); // some browsers start it suspended even after a click
   }
 
@@ -24,8 +24,8 @@ export class Player {
     const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
     const samples = new Int16Array(bytes.buffer, 0, bytes.length >> 1); // little-endian, as every browser's machine is
     if (samples.length === 0) return;
-    const buffer = this.#context.createBuffer(1, samples.length, SAMPLE_RATE);
-    buffer.copyToChannel(Float32Array.from(samples, (sample) => sample / 32768), 0);
+    const buffer = this.#context.createBuffer(1, samples.length, PLAYBACK_RATE);
+    buffer.copyToChannel(Float32Array.from(samples, (sample) => sample / 0x8000), 0);
 
     const source = this.#context.createBufferSource();
     source.buffer = buffer;
@@ -38,7 +38,7 @@ export class Player {
     this.#end = start + buffer.duration;
   }
 
-  /** Forgets what has not been played yet. */
+  /** Falls silent at once, and forgets what has not been played yet. */
   drop() {
     for (const source of this.#queue) source.stop();
     this.#queue.clear();
@@ -49,14 +49,14 @@ export class Player {
     return this.#context.currentTime < this.#end;
   }
 
-  /** How loud it is at this moment, from 0 to 1. Still moves when muted. */
-  get level() {
+  /** How loud it is at this moment: the root mean square, of at most 1. Still moves when muted. */
+  get loudness() {
     this.#meter.getFloatTimeDomainData(this.#waves);
     const power = this.#waves.reduce((sum, value) => sum + value * value, 0) / this.#waves.length;
-    return Math.min(1, Math.sqrt(power) * 4);
+    return Math.sqrt(power);
   }
 
-  mute(muted) {
+  set muted(muted) {
     this.#volume.gain.value = muted ? 0 : 1;
   }
 

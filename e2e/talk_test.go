@@ -1,0 +1,158 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+func TestTyping(t *testing.T) {
+	p := open(t, serve(t), view{})
+	p.click("type")
+	p.waitPhase("talking")
+	p.say("How are you?")
+	p.waitAnswer("I heard “How are you?”.")
+	p.say("<b>And</b> now?") // interrupts, and is text
+	p.waitAnswer("I heard “<b>And</b> now?”.")
+	if got := p.js(`document.querySelectorAll(".agent.interrupted").length`); got != "1" {
+		t.Errorf("%s lines of the agent are marked as interrupted, want 1", got)
+	}
+	if got := p.js(`[...document.querySelectorAll(".user p")].map((line) => line.textContent).join("|")`); got != "How are you?|<b>And</b> now?" {
+		t.Errorf("the transcript has %q", got)
+	}
+	p.waitText("microphone-state", "Off")
+	p.click("end")
+	p.waitPhase("ready")
+	p.wait(`document.activeElement.id === "talk"`)
+	p.mustBeClean()
+}
+
+// listening counts what the page makes of sound.
+const listening = `
+	window.heard = { sent: 0, longest: 0, rates: new Set(), played: 0, stopped: 0 };
+	const send = WebSocket.prototype.send;
+	WebSocket.prototype.send = function (data) {
+		const event = JSON.parse(data);
+		if (event.type === "session.update") heard.setup = event.session;
+		if (event.type === "input_audio_buffer.append") {
+			heard.sent++;
+			heard.longest = Math.max(heard.longest, atob(event.audio).length / 2 / 24000); // in seconds
+		}
+		send.call(this, data);
+	};
+	for (const [name, count] of [["start", "played"], ["stop", "stopped"]]) {
+		const method = AudioBufferSourceNode.prototype[name];
+		AudioBufferSourceNode.prototype[name] = function (...args) {
+			heard[count]++;
+			heard.rates.add(this.context.sampleRate);
+			method.apply(this, args);
+		};
+	}`
+
+func TestTalking(t *testing.T) {
+	p := open(t, serve(t), view{before: listening})
+	p.click("talk")
+	p.waitPhase("talking")
+	p.waitText("microphone-state", "On")
+	p.waitText("state", "Listening")
+	p.wait(`document.getElementById("level").ariaValueNow > 20`)
+	p.waitText("state", "Speaking")
+	p.waitAnswer("I heard you speak for 1.")
+
+	// Barge-in: the second time that the microphone hears somebody.
+	p.wait(`document.querySelector(".agent.interrupted")`)
+	p.wait(`heard.stopped > 0`)
+	p.waitText("state", "Listening")
+
+	p.wait(`document.querySelector(".agent:last-child:not(.interrupted)") && document.getElementById("state").textContent === "Your turn"`)
+	lines := p.js(`[...document.querySelectorAll(".transcript p")].map((line) => line.textContent).join("\n")`)
+	if strings.Count(lines, "(I spoke for 1.") != 2 || strings.Count(lines, "\n") != 3 || strings.Contains(lines, "…") {
+		t.Errorf("each side spoke twice, and the transcript has:\n%s", lines)
+	}
+	if got := p.js(`[...heard.rates].join() + " " + heard.setup.turn_detection.type + " " + heard.setup.audio.input.format.rate`); got != "24000 server_vad 24000" {
+		t.Errorf("the session was set up as %s", got)
+	}
+	p.mustBeClean()
+}
+
+// TestBargeInByEvents is about what is still on its way when the user begins to speak:
+// the rest of the answer, whose sound must not be played.
+func TestBargeInByEvents(t *testing.T) {
+	delta := `{"type": "response.output_audio.delta", "item_id": "a", "delta": "` + strings.Repeat("AAAA", 8000) + `"}`
+	xai := &upstream{t: t, sessions: []session{sends(true,
+		`{"type": "response.created"}`,
+		`{"type": "response.output_audio_transcript.delta", "item_id": "a", "delta": "Once upon"}`, delta,
+		`{"type": "input_audio_buffer.speech_started", "item_id": "b"}`, delta,
+		`{"type": "response.output_audio_transcript.delta", "item_id": "a", "delta": " a time"}`)}}
+	p := open(t, serve(t, instead(t, xai)...), view{before: listening})
+	p.click("type")
+	p.waitAnswer("Once upon a time")
+	p.wait(`document.querySelector(".agent.interrupted")`)
+	p.waitText("state", "Listening")
+	if got := p.js(`heard.played + " played, " + heard.stopped + " stopped"`); got != "1 played, 1 stopped" {
+		t.Errorf("of two pieces of sound, one before the interruption: %s", got)
+	}
+	p.mustBeClean()
+}
+
+func TestMuting(t *testing.T) {
+	p := open(t, serve(t), view{before: listening})
+	p.click("talk")
+	p.waitText("microphone-state", "On")
+	p.click("microphone")
+	p.waitText("microphone-state", "Muted")
+	p.wait(`document.getElementById("microphone").ariaPressed === "false"`)
+	sent := p.js(`heard.sent`)
+	p.wait(`heard.sent > ` + sent) // silence, so that the server notices that a sentence is over
+	p.click("microphone")
+	p.waitText("microphone-state", "On")
+	p.click("sound")
+	p.wait(`document.getElementById("sound").ariaPressed === "false"`)
+	p.mustBeClean()
+}
+
+// TestMicrophoneOfAnotherRate is about Firefox, which connects a microphone to no
+// context of another rate.
+func TestMicrophoneOfAnotherRate(t *testing.T) {
+	p := open(t, serve(t), view{before: listening + `
+		const connect = AudioContext.prototype.createMediaStreamSource;
+		AudioContext.prototype.createMediaStreamSource = function (stream) {
+			if (this.sampleRate === 24000) throw new DOMException("different sample-rate", "NotSupportedError");
+			return connect.call(this, stream);
+		};`})
+	p.click("talk")
+	p.waitText("microphone-state", "On")
+	p.waitAnswer("I heard you speak for 1.")
+	p.mustBeClean()
+}
+
+func TestKeyboardOnly(t *testing.T) {
+	p := open(t, serve(t), view{})
+	press := func(key, id string, options ...chromedp.KeyOption) {
+		t.Helper()
+		p.check(chromedp.Do(p.ctx, chromedp.KeyEvent(key, options...)))
+		p.wait(`document.activeElement.id === ` + quote(id))
+	}
+	back := chromedp.KeyModifiers(chromedp.ModifierShift)
+	press(kb.Tab, "talk")
+	press(kb.Tab, "type")
+	press(kb.Enter, "line") // the connection opens
+	p.keys("Hello\r")
+	p.waitAnswer("I heard “Hello”.")
+	press(kb.Tab, "send")
+	press(kb.Tab, "line", back)
+	press(kb.Tab, "scroller", back)
+	press(kb.Tab, "end", back)
+	press(kb.Tab, "sound", back)
+	p.keys(" ")
+	p.wait(`document.getElementById("sound").ariaPressed === "false"`)
+	press(kb.Tab, "end")
+	press(kb.Enter, "talk")
+	p.waitPhase("ready")
+	p.mustBeClean()
+}

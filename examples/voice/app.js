@@ -1,0 +1,271 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// A call from its start to its end:
+//
+//   1. connect()      Caddy mints a token, and the token opens a session       token.js, connection.js
+//   2. Microphone     joins when the person allows it; typing works without    microphone.js
+//   3. Conversation   text and sound go back and forth                         conversation.js, playback.js
+
+import { connect } from "./connection.js";
+import { Conversation } from "./conversation.js";
+import { Failure } from "./failure.js";
+import { hasMicrophone, Microphone, MICROPHONE_RATE } from "./microphone.js";
+import { announce, clearNotice, clock, explain, meter, pause, press, show, transcript, ui, write } from "./page.js";
+import { Playback } from "./playback.js";
+import { loadSettings } from "./settings.js";
+import { TokenError } from "./token.js";
+
+// A second of it, in base64. A microphone that breaks off in the middle of a sentence would leave the
+// server waiting for the end, which it recognizes by silence.
+const SILENCE = btoa("\0".repeat(2 * MICROPHONE_RATE));
+
+let settings;
+let call = null; // the one that is being opened or held
+let token = null; // the latest
+let soundOn = true;
+let pausedUntil = 0; // no new attempt before this moment, because the server said so
+
+// ---------------------------------------------------------------------------------------------------
+// The call
+
+async function start(withMicrophone) {
+  const mine = { abort: new AbortController(), playback: createPlayback() }; // sound needs the click
+  call = mine;
+  token = null;
+  transcript.clear();
+  clearNotice();
+  show("connecting", "Connecting", "One moment, please.");
+  ui.end.focus({ preventScroll: true });
+  announce("Connecting");
+  showMicrophone();
+  // Asked for now, because a browser may want the click, and not waited for: a question that nobody
+  // answers must keep nobody from typing.
+  if (withMicrophone) openMicrophone();
+
+  let socket;
+  try {
+    socket = await connect(settings, { signal: mine.abort.signal, report });
+  } catch (error) {
+    if (mine.abort.signal.aborted) return; // hangUp() has tidied up
+    finish("Not connected", "failed");
+    fail(error);
+    return;
+  }
+  mine.since = performance.now();
+  mine.conversation = new Conversation(socket, { settings, transcript, playback: mine.playback });
+  listen(mine);
+  show("talking", "Your turn", "");
+  announce("The conversation has started");
+  tick();
+  if (!withMicrophone && document.activeElement === ui.end) ui.line.focus({ preventScroll: true });
+  animate(mine);
+}
+
+/** Each attempt of connect() begins with a new token. */
+function report(attempt, newToken = null) {
+  token = newToken;
+  write("connection", attempt > 1 ? `Opening, attempt ${attempt}` : "Opening");
+  tick();
+}
+
+function listen({ conversation }) {
+  conversation.addEventListener("hearing", ({ detail }) => {
+    call.hearing = detail;
+  });
+  conversation.addEventListener("said", ({ detail }) => announce(`Agent: ${detail}`));
+  conversation.addEventListener("failure", ({ detail }) => explain(detail));
+  conversation.addEventListener("end", ({ detail }) => {
+    finish("Disconnected", "failed");
+    fail(detail);
+  });
+}
+
+/** A machine without a sound device still gets the text. */
+function createPlayback() {
+  try {
+    const playback = new Playback();
+    playback.muted = !soundOn;
+    return playback;
+  } catch {
+    return null;
+  }
+}
+
+/** The person has had enough. */
+function hangUp() {
+  const { conversation } = call;
+  call.abort.abort();
+  clearNotice();
+  if (!conversation) token = null;
+  finish(conversation ? "That was it" : "Ready", "ready");
+  announce(conversation ? "The conversation has ended" : "Cancelled");
+}
+
+function finish(state, phase) {
+  const { conversation, microphone, playback, since } = call;
+  call = null;
+  conversation?.close();
+  microphone?.close();
+  playback?.close();
+  const ended = conversation ? `After ${clock((performance.now() - since) / 1000)}.` : "";
+  write("connection", conversation && phase === "failed" ? "Lost" : "Closed");
+  showMicrophone();
+  meter.rest();
+  show(phase, state, ended || (phase === "ready" ? "Speak as you would to a person, or type." : ""));
+  tick();
+}
+
+function fail(error) {
+  if (!(error instanceof TokenError || error instanceof Failure)) {
+    console.error(error); // a mistake of this page, so leave a trace for whoever mends it
+    error = new Failure("Something unexpected went wrong", { advice: "Reload the page.", hint: `The browser says: ${error.message}` });
+  }
+  pausedUntil = performance.now() + error.retryAfter * 1000;
+  explain(error);
+  tick();
+}
+
+// ---------------------------------------------------------------------------------------------------
+// The microphone
+
+async function openMicrophone() {
+  const mine = call;
+  mine.asking = true;
+  mine.complaint = "";
+  showMicrophone();
+  let microphone;
+  try {
+    microphone = await Microphone.open((audio) => mine.conversation?.hear(audio));
+  } catch (error) {
+    if (mine === call) withoutMicrophone(error, "Not available");
+    return;
+  } finally {
+    mine.asking = false;
+  }
+  if (mine !== call) { // ended meanwhile
+    microphone.close();
+    return;
+  }
+  mine.microphone = microphone;
+  microphone.addEventListener("change", showMicrophone);
+  microphone.addEventListener("ended", () => {
+    mine.conversation?.hear(SILENCE);
+    withoutMicrophone(new Failure("The microphone is gone", {
+      advice: "It was unplugged, or its permission was withdrawn. Go on by typing, or turn a microphone on again.",
+    }), "Gone");
+  });
+  showMicrophone();
+}
+
+function withoutMicrophone(failure, complaint) {
+  call.microphone = null;
+  call.asking = false;
+  call.complaint = complaint;
+  showMicrophone();
+  explain(failure);
+}
+
+function showMicrophone() {
+  const { microphone, asking, complaint } = call ?? {};
+  press(ui.microphone, Boolean(microphone && !microphone.muted));
+  write("microphone-state",
+    asking ? "Please allow it"
+      : !microphone ? complaint || "Off"
+        : microphone.muted ? "Muted"
+          : microphone.silenced ? "Silenced by the system" : "On");
+}
+
+/** A microphone that was plugged in is offered, not opened: nobody asked for it. */
+async function offerMicrophone() {
+  if (!call?.complaint || !(await hasMicrophone()) || !call?.complaint) return;
+  call.complaint = "Ready to turn on";
+  showMicrophone();
+}
+
+// ---------------------------------------------------------------------------------------------------
+// What changes with time
+
+/** Whose turn it is, and how to put that into words. */
+function turn({ conversation, playback, microphone, hearing }) {
+  if (hearing) return ["user", "Listening", "Go on, I hear you."];
+  if (playback?.playing) return ["agent", "Speaking", microphone ? "Speak or type to interrupt." : "Type to interrupt."];
+  if (conversation.answering) return ["thinking", "Thinking", ""];
+  return ["nobody", "Your turn", microphone && !microphone.muted ? "Speak, or type." : "Type your message."];
+}
+
+function animate(mine) {
+  if (mine !== call) return;
+  const [whose] = turn(mine);
+  meter.show(whose, { user: mine.microphone?.loudness ?? 0, agent: mine.playback?.loudness ?? 0 });
+  tick();
+  requestAnimationFrame(() => animate(mine));
+}
+
+function tick() {
+  if (call?.conversation) {
+    const [, state, detail] = turn(call);
+    write("state", state);
+    write("detail", detail);
+    write("connection", `Open for ${clock((performance.now() - call.since) / 1000)}`);
+  }
+  write("token", tokenInWords());
+  pause(Math.ceil((pausedUntil - performance.now()) / 1000));
+}
+
+/** Expiry bounds the time to connect. A session that is open goes on. */
+function tokenInWords() {
+  if (!token) return call ? "On its way" : "None yet";
+  const left = token.remaining;
+  const lifetime = Number.isNaN(left) ? "" : left > 0 ? `${clock(left)} left` : "expired";
+  return [call && !call.conversation ? "Fresh" : "Used", lifetime].filter(Boolean).join(", ");
+}
+
+// ---------------------------------------------------------------------------------------------------
+// The controls
+
+for (const [button, withMicrophone] of [[ui.talk, true], [ui.type, false]]) {
+  button.addEventListener("click", (event) => {
+    // A double click must not start twice; a pause the server asked for is to be kept.
+    if (event.detail > 1 || call || performance.now() < pausedUntil) return;
+    start(withMicrophone);
+  });
+}
+ui.end.addEventListener("click", (event) => {
+  if (event.detail <= 1 && call) hangUp();
+});
+ui.microphone.addEventListener("click", () => {
+  if (!call || call.asking) return;
+  if (!call.microphone) {
+    clearNotice();
+    openMicrophone();
+    return;
+  }
+  call.microphone.muted = !call.microphone.muted;
+  showMicrophone();
+});
+ui.sound.addEventListener("click", () => {
+  soundOn = !soundOn;
+  press(ui.sound, soundOn);
+  if (call?.playback) call.playback.muted = !soundOn;
+});
+ui.composer.addEventListener("submit", (event) => {
+  event.preventDefault(); // also what makes the Enter key work
+  const text = ui.line.value.trim();
+  if (!text || !call?.conversation) return;
+  ui.line.value = "";
+  clearNotice();
+  call.conversation.say(text);
+});
+navigator.mediaDevices?.addEventListener("devicechange", offerMicrophone);
+
+document.getElementById("not-running").remove();
+try {
+  settings = await loadSettings();
+  write("place", settings.isSandbox ? "Sandbox: no key, no bill" : settings.host);
+  ui.talk.disabled = ui.type.disabled = false;
+  setInterval(tick, 500); // where nothing is animated
+} catch (error) {
+  show("failed", "Not ready", "");
+  fail(error);
+}
