@@ -166,8 +166,8 @@ func (c *client) mint(ctx context.Context, key, requestID string, retries int) (
 	// Only the end of ctx and its span count. Its other values belong to the
 	// client's request: a reverse proxy in front of us, such as forward_auth,
 	// leaves notes there on how it connected, and Caddy's transport follows them.
-	callCtx, cancel := context.WithTimeout(
-		trace.ContextWithSpan(context.Background(), trace.SpanFromContext(ctx)), c.timeout)
+	callCtx, cancel := context.WithCancel(
+		trace.ContextWithSpan(context.Background(), trace.SpanFromContext(ctx)))
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 
@@ -175,17 +175,14 @@ func (c *client) mint(ctx context.Context, key, requestID string, retries int) (
 	if err == nil {
 		return minted, nil
 	}
-	if ctx.Err() != nil {
-		return nil, &mintError{failure: errCanceled}
-	}
-	if failed, ok := errors.AsType[*mintError](err); ok {
+	if failed, ok := errors.AsType[*mintError](err); ok && ctx.Err() == nil {
 		return nil, failed
 	}
-	return nil, &mintError{failure: errTimeout, message: err.Error()}
+	return nil, &mintError{failure: errCanceled}
 }
 
 func (c *client) mintWithRetries(ctx context.Context, key, requestID string, retries int) (*token, error) {
-	deadline, _ := ctx.Deadline()
+	deadline := time.Now().Add(c.timeout)
 	left := retries
 	try := func() (*token, error) {
 		share := time.Until(deadline) / time.Duration(shares(left))
@@ -201,7 +198,7 @@ func (c *client) mintWithRetries(ctx context.Context, key, requestID string, ret
 	return backoff.Retry(ctx, try,
 		backoff.WithBackOff(pace),
 		backoff.WithMaxTries(uint(retries)+1),
-		backoff.WithMaxElapsedTime(time.Until(deadline)),
+		backoff.WithMaxElapsedTime(c.timeout),
 		backoff.WithNotify(func(err error, wait time.Duration) {
 			c.logger.Debug("retrying", zap.Error(err), zap.Duration("wait", wait), zap.String("client_request_id", requestID))
 		}))
