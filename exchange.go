@@ -6,6 +6,7 @@ package xaitoken
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -60,8 +61,15 @@ func (e exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-func (e exchange) roundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := e.transport.RoundTrip(req)
+func (e exchange) roundTrip(req *http.Request) (resp *http.Response, err error) {
+	// The transport can be anybody's module. Its panic could print the key, and
+	// in a call that no request waits for it would end the server.
+	defer func() {
+		if cause := recover(); cause != nil {
+			resp, err = nil, fmt.Errorf("panic: %v", cause)
+		}
+	}()
+	resp, err = e.transport.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
