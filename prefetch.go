@@ -226,32 +226,59 @@ func (p *prefetcher) refill(key string, s *stock) {
 	s.refills++
 	p.start(func(ctx context.Context) {
 		requestID := uuid.NewString()
-		minted, err := p.client.mint(ctx, key, requestID, 0)
-
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		s.refills--
-		switch failed, _ := errors.AsType[*mintError](err); {
-		case err == nil:
-			s.recover()
-			p.put(s, minted)
-		case ctx.Err() == nil:
-			p.pause(s, failed, requestID)
+		minted, err := p.mint(ctx, key, requestID)
+		failed, _ := errors.AsType[*mintError](err)
+		if failed != nil && ctx.Err() != nil {
+			failed = nil // not xAI's failure: the config was unloaded
 		}
-		p.tend(key, s)
+
+		// Nothing is logged with mu held: a log can be slow, and requests would wait.
+		if wait := p.refilled(key, s, minted, failed); wait > 0 {
+			p.client.logger.Warn("prefetching paused",
+				append(failed.fields(requestID), zap.Error(failed), zap.Duration("wait", wait))...)
+		}
 	})
 }
 
-// pause keeps refills away from xAI after one of them failed.
-func (p *prefetcher) pause(s *stock, failed *mintError, requestID string) {
+// mint gets one token to keep. One that is stale on arrival is no success, or a
+// slow xAI would be called again at once, over and over.
+func (p *prefetcher) mint(ctx context.Context, key, requestID string) (*token, error) {
+	minted, err := p.client.mint(ctx, key, requestID, 0)
+	if err == nil && !minted.isFresh(time.Now()) {
+		metrics.discarded.WithLabelValues("stale").Inc()
+		return nil, &mintError{failure: errTimeout, message: "the token came when half its lifetime was over"}
+	}
+	return minted, err
+}
+
+// refilled takes in how a refill ended: with a token, with a failure, or, if the
+// config was unloaded meanwhile, with neither. It returns how long the pause is
+// if one begins.
+func (p *prefetcher) refilled(key string, s *stock, minted *token, failed *mintError) (wait time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.refills--
+	switch {
+	case minted != nil:
+		s.recover()
+		p.put(s, minted)
+	case failed != nil:
+		wait = s.pause(failed.retryAfter)
+	}
+	p.tend(key, s)
+	return wait
+}
+
+// pause keeps refills away from xAI after one of them failed, and returns for how
+// long. Several that failed together count once.
+func (s *stock) pause(retryAfter time.Duration) time.Duration {
 	now := time.Now()
 	if now.Before(s.resume) {
-		return // several that failed together count once
+		return 0
 	}
-	wait := max(s.pace.NextBackOff(), failed.retryAfter)
+	wait := max(s.pace.NextBackOff(), retryAfter)
 	s.resume = now.Add(wait)
-	p.client.logger.Warn("prefetching paused",
-		append(failed.fields(requestID), zap.Error(failed), zap.Duration("wait", wait))...)
+	return wait
 }
 
 // recover ends the time of caution after a failure. A success of a call that was
