@@ -66,6 +66,9 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if err := h.unmarshalOption(d, "api_key"); err != nil {
 			return err
 		}
+		if err := h.Validate(); err != nil {
+			return d.WrapErr(err)
+		}
 		seen["api_key"] = true
 	default:
 		return d.ArgErr()

@@ -70,6 +70,9 @@ func TestCaddyfileErrors(t *testing.T) {
 		{"api_key without a value", "api_key", "wrong argument count or unexpected line ending after 'api_key'"},
 		{"api_key with two values", "api_key SECRET SECRET", "wrong argument count or unexpected line ending after 'api_key'"},
 		{"empty api_key", `api_key ""`, "api_key: the value is empty"},
+		{"api_key with a placeholder in a placeholder", "api_key {file.{env.SECRET}/key}", "api_key: a brace is not part of a placeholder"},
+		{"api_key with a placeholder that is not closed", "api_key {env.SECRET", "api_key: a brace is not part of a placeholder"},
+		{"api_key with a brace", "api_key SECRET}", "api_key: a brace is not part of a placeholder"},
 		{"expires_after without a value", "expires_after", "wrong argument count or unexpected line ending after 'expires_after'"},
 		{"expires_after with two values", "expires_after 1m 2m", "wrong argument count or unexpected line ending after 'expires_after'"},
 		{"expires_after without a unit", "expires_after 300", "expires_after: '300' is not a duration"},
@@ -127,6 +130,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		{"rate_limit with a window that is no duration", "rate_limit 1 x", "rate_limit: 'x' is not a duration"},
 		{"rate_limit with a window of zero", "rate_limit 1 0s", "rate_limit: the window 0s is out of range; it must be more than zero"},
 		{"rate_limit with an empty key", `rate_limit 1 1m ""`, "rate_limit: the key is empty"},
+		{"rate_limit with a placeholder in a placeholder", "rate_limit 1 1m {header.{header.A}}", "rate_limit: a brace is not part of a placeholder"},
 		{"prefetch with too much", "prefetch 1 2", "wrong argument count or unexpected line ending after 'prefetch'"},
 		{"prefetch that is no number", "prefetch many", "prefetch: 'many' is not a whole number"},
 		{"prefetch that is negative", "prefetch -1", "prefetch: -1 is out of range; it must be from 0 to 1024"},
@@ -164,6 +168,14 @@ func TestCaddyfileErrors(t *testing.T) {
 				t.Errorf("the error %q tells a secret", err)
 			}
 		})
+	}
+}
+
+func TestCaddyfileBadKeyAsArgument(t *testing.T) {
+	_, err := adapt("localhost\nxai_ephemeral_token /session {file.{env.SECRET}/key}\n")
+	if err == nil || !strings.Contains(err.Error(), "api_key: a brace is not part of a placeholder") ||
+		!strings.Contains(err.Error(), ", at Caddyfile:2") || strings.Contains(err.Error(), "SECRET") {
+		t.Errorf("got error %v", err)
 	}
 }
 

@@ -297,6 +297,9 @@ func (h *Handler) loadTransport(ctx caddy.Context) (http.RoundTripper, error) {
 
 // Validate checks every option that is set. Zero values stand for the defaults.
 func (h *Handler) Validate() error {
+	if err := checkPlaceholders("api_key", h.APIKey); err != nil {
+		return err
+	}
 	if d := time.Duration(h.ExpiresAfter); d != 0 {
 		if d < time.Second || d > maxExpiresAfter || d%time.Second != 0 {
 			return fmt.Errorf("expires_after: %s is out of range; it takes whole seconds from 1s to 1h", d)

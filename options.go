@@ -15,7 +15,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/caddyserver/caddy/v2"
 )
+
+// checkPlaceholders refuses text that would have a part of a placeholder in it
+// once the others are expanded. The error does not quote it: it can be a key.
+func checkPlaceholders(option, text string) error {
+	if strings.ContainsAny(caddy.NewEmptyReplacer().ReplaceAll(text, ""), "{}") {
+		return fmt.Errorf("%s: a brace is not part of a placeholder; each placeholder has both of its braces, and none has another inside", option)
+	}
+	return nil
+}
 
 // allowedMethods are those that can be listed in the methods option.
 var allowedMethods = []string{http.MethodPost, http.MethodGet}

@@ -105,6 +105,9 @@ func newRateLimiter(config *RateLimit) (*rateLimiter, error) {
 	if window <= 0 {
 		return nil, fmt.Errorf("rate_limit: the window %s is out of range; it must be more than zero", window)
 	}
+	if err := checkPlaceholders("rate_limit", config.Key); err != nil {
+		return nil, err
+	}
 	buckets, err := lru.New[uint64, *rate.Limiter](maxClients)
 	if err != nil {
 		return nil, err
