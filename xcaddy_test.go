@@ -7,6 +7,7 @@ package xaitoken_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"net/http"
 	"os"
 	"os/exec"
@@ -29,6 +30,11 @@ func TestXcaddy(t *testing.T) {
 		if got := strings.Fields(run(t, binary, "list-modules", "--skip-standard")); len(got) < 2 ||
 			got[0] != "http.handlers.xai_ephemeral_token" || got[1] != "Non-standard" {
 			t.Errorf("got %q", got)
+		}
+	})
+	t.Run("builds the same again", func(t *testing.T) {
+		if first, second := checksum(t, binary), checksum(t, xcaddy(t, command[1:]...)); first != second {
+			t.Errorf("got %x and %x", first, second)
 		}
 	})
 	t.Run("mints with the Caddyfile of the image", func(t *testing.T) {
@@ -57,6 +63,15 @@ func xcaddy(t *testing.T, arguments ...string) (binary string) {
 	}
 	run(t, "go", append(all, "--output", binary)...)
 	return binary
+}
+
+func checksum(t *testing.T, file string) [sha256.Size]byte {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sha256.Sum256(content)
 }
 
 // startBinary runs a Caddy of its own until the test ends, which serves a config
