@@ -13,5 +13,5 @@ func descriptors() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 1024
 	}
-	return int(min(limit.Cur, 1<<20)) //nolint:gosec,unconvert // small, and of other types elsewhere
+	return int(min(limit.Cur, 1<<20))
 }

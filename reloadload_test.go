@@ -23,7 +23,7 @@ func (s *tokens) remember(t *testing.T) sandbox.Fault {
 	return func(w http.ResponseWriter, r *http.Request, mint http.HandlerFunc) {
 		recorder := httptest.NewRecorder()
 		mint(recorder, r)
-		if err := s.add(answer{recorder.Result(), recorder.Body.String()}); err != nil { //nolint:bodyclose // is in memory
+		if err := s.add(answer{recorder.Result(), recorder.Body.String()}); err != nil {
 			t.Error(err)
 		}
 		w.Header().Set("Content-Type", "application/json")
