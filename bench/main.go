@@ -25,7 +25,11 @@ func main() {
 	defer stop()
 	// A second signal ends the program at once.
 	context.AfterFunc(ctx, stop)
-	if err := benchmark(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	run, args := benchmark, os.Args[1:]
+	if len(args) > 0 && args[0] == "soak" {
+		run, args = runSoak, args[1:]
+	}
+	if err := run(ctx, args, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1) //nolint:gocritic // nothing is left that stop would undo
 	}

@@ -19,6 +19,7 @@ var servers = map[string]func() error{
 	"net-http":        serveNetHTTP,
 	"net-http-pooled": serveNetHTTPPooled,
 	"upstream":        serveUpstream,
+	"sandbox":         serveSandbox,
 }
 
 // serveIfAsked runs a server until the process is ended and returns true, or

@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestFlood has others ask while some flood the site.
+func TestFlood(t *testing.T) {
+	const (
+		flooders = 8
+		others   = 30
+		limit    = 5
+	)
+	tests := []struct {
+		name   string
+		from   func(n int64) string // the address of the flood's n-th request
+		tokens func(asked int64) int64
+	}{
+		{"from one address", func(int64) string { return "192.0.2.1" }, func(int64) int64 { return limit }},
+		{"from an address of one /64 each", func(n int64) string { return fmt.Sprintf("2001:db8::%x", n&0xffff) }, func(int64) int64 { return limit }},
+		{"from a new address each", func(n int64) string { return fmt.Sprintf("10.%d.%d.%d", n>>16&0xff, n>>8&0xff, n&0xff) }, func(asked int64) int64 { return asked }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := startCaddy(t, newUpstream(t), strings.Replace(simpleSite, "off", fmt.Sprintf("%d 24h", limit), 1))
+			ctx, stop := context.WithCancel(t.Context())
+			var asked, got atomic.Int64
+			var group sync.WaitGroup
+			for range flooders {
+				group.Go(func() {
+					for ctx.Err() == nil {
+						answer, err := s.try(t.Context(), http.MethodPost, s.url+"/session", forwarded(test.from(asked.Add(1)))...)
+						switch {
+						case err != nil:
+							t.Error(err)
+						case answer.StatusCode == http.StatusOK:
+							got.Add(1)
+						case answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "":
+							t.Errorf("the flood got %d", answer.StatusCode)
+						}
+					}
+				})
+			}
+			eventually(t, "the flood is on", func() bool { return asked.Load() > 500 })
+			var slowest time.Duration
+			for other := range others {
+				from := forwarded(fmt.Sprintf("198.51.100.%d", other))
+				for i := range limit + 1 {
+					start := time.Now()
+					answer := s.post(from...)
+					slowest = max(slowest, time.Since(start))
+					if want := i < limit; (answer.StatusCode == http.StatusOK) != want {
+						t.Fatalf("request %d of another client got %d", i+1, answer.StatusCode)
+					}
+				}
+			}
+			stop()
+			group.Wait()
+			if want := test.tokens(asked.Load()); got.Load() != want {
+				t.Errorf("the flood of %d requests got %d tokens, want %d", asked.Load(), got.Load(), want)
+			}
+			if slowest > 2*time.Second {
+				t.Errorf("a request of another client took %s", slowest)
+			}
+			t.Logf("%d requests of the flood; the slowest of another client took %s", asked.Load(), slowest)
+		})
+	}
+}
