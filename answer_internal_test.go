@@ -71,6 +71,20 @@ func TestRedact(t *testing.T) {
 		{"a token", "got xai-realtime-client-secret-abc.def, \"xai-realtime-client-secret-ghi\"", `got [token] "[token]"`},
 		{"nothing", "connection refused", "connection refused"},
 	}
+	t.Run("the forms of a key with all that is escaped", func(t *testing.T) {
+		const odd = `xai-abcdefgh"<\+/é&rest`
+		message := errorMessage([]byte(`{"detail":"xai-abcdefgh\"<\\+/\u00e9&\u0072est."}`))
+		for _, text := range []string{odd + ".", `xai-abcdefgh\"<\\+/é&rest.`, message} {
+			if got := redact(text, odd); strings.Contains(got, "abcd") || strings.Contains(got, "est") || !strings.Contains(got, "[key].") && !strings.Contains(got, `[key]."`) {
+				t.Errorf("got %q", got)
+			}
+		}
+	})
+	t.Run("a key that breaks off", func(t *testing.T) {
+		if got := redact("header line: xai-0123456789abc", "xai-0123456789abcdef"); got != "header line: [key]" {
+			t.Errorf("got %q", got)
+		}
+	})
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			if got := redact(test.text, key); got != test.want {

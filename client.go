@@ -107,6 +107,9 @@ func newClient(config clientConfig) (*client, error) {
 	c := &client{clientConfig: config, request: request, closeIdle: func() {}}
 	if t, ok := config.transport.(*reverseproxy.HTTPTransport); ok {
 		c.closeIdle = t.Transport.CloseIdleConnections
+		if t.Transport.MaxResponseHeaderBytes == 0 {
+			t.Transport.MaxResponseHeaderBytes = maxAnswer // Go's own limit is 10 MiB
+		}
 		// Over HTTP/2 all calls share a connection. If it dies in silence, each of
 		// them hangs, and closeIdle cannot drop it while another call is on it. A
 		// ping finds out within the first attempt, unless attempts are so short

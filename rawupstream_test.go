@@ -4,6 +4,9 @@
 package xaitoken_test
 
 import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,99 +16,205 @@ import (
 	"time"
 )
 
-// TestNoHTTP has something that speaks no proper HTTP answer in place of xAI.
-func TestNoHTTP(t *testing.T) {
-	raw := newRawUpstream(t)
-	s := startCaddy(t, nil, strings.NewReplacer("UPSTREAM", raw.url, "rate_limit off", "rate_limit off\n\t\ttimeout 700ms\n\t\tretries 0").Replace(simpleSite))
-	const ok = "HTTP/1.1 200 OK\r\n"
-	tests := []struct {
-		name, answer string
-		linger       bool
-		status       int
-	}{
-		{"nothing", "", false, 502},
-		{"nothing ever", "", true, 504},
-		{"no HTTP", "220 mail.example.com ESMTP\r\n", false, 502},
-		{"half a header", ok + "Content-Le", false, 502},
-		{"half a header, and then nothing", ok + "Content-Le", true, 504},
-		{"half a body", ok + "Content-Length: 9\r\n\r\n{", false, 502},
-		{"half a body, and then nothing", ok + "Content-Length: 9\r\n\r\n{", true, 504},
-		{"half a chunk", ok + "Transfer-Encoding: chunked\r\n\r\n9\r\n{", false, 502},
-		{"a chunk of no size", ok + "Transfer-Encoding: chunked\r\n\r\nx\r\n", false, 502},
-		{"no end of headers", ok + strings.Repeat("A: "+strings.Repeat("x", 1<<10)+"\r\n", 11<<10), true, 502},
-		{"no end of a body", ok + "\r\n" + strings.Repeat("x", 1<<20), true, 502},
-		{"early answers, and then nothing", strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 100), true, 504},
-		{"another protocol", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", true, 502},
-		{"a refusal whose body never comes", "HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\n", true, 502},
-		{"a compressed body that is none", ok + "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", false, 502},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			raw.say(test.answer, test.linger)
-			start := time.Now()
-			got := s.do(http.MethodPost, s.url+"/session")
-			if got.StatusCode != test.status {
-				t.Errorf("got %d, want %d", got.StatusCode, test.status)
-			}
-			if elapsed := time.Since(start); elapsed > 1500*time.Millisecond {
-				t.Errorf("it took %s", elapsed)
-			}
-		})
-	}
-}
-
-// rawUpstream answers each request with bytes that need not be HTTP.
+// rawUpstream stands in for xAI with bytes that need not be HTTP, nor TLS.
 type rawUpstream struct {
-	url string
+	url     string
+	address string
+	tls     *tls.Config // nil for plain HTTP
+	early   bool        // whether faults come in place of the TLS handshake
 
-	mu     sync.Mutex
-	answer string
-	linger bool
+	mu       sync.Mutex
+	listener net.Listener
+	open     map[net.Conn]bool
+	accepted int
+	reached  int        // how many exchanges, or with early connections, there were
+	first    []rawFault // what the first of them meet; nil is a good answer
+	forever  rawFault   // what all others meet
+	groups   sync.WaitGroup
 }
+
+// rawFault is what a peer does with a connection in place of what is expected.
+// The connection is closed after it.
+type rawFault func(conn net.Conn)
 
 func newRawUpstream(t *testing.T) *rawUpstream {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	u := &rawUpstream{open: make(map[net.Conn]bool)}
+	u.listen(t, "127.0.0.1:0")
+	t.Cleanup(u.shutDown)
+	return u
+}
+
+// newRawTLSUpstream is a rawUpstream behind TLS.
+func newRawTLSUpstream(t *testing.T, config *tls.Config) *rawUpstream {
+	t.Helper()
+	u := newRawUpstream(t)
+	u.tls = config
+	u.url = strings.Replace(u.url, "http:", "https:", 1)
+	return u
+}
+
+func (u *rawUpstream) listen(t *testing.T, address string) {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := &rawUpstream{url: "http://" + listener.Addr().String() + "/raw"}
-	var connections sync.WaitGroup
-	t.Cleanup(func() {
-		_ = listener.Close()
-		connections.Wait()
-	})
-	connections.Go(func() {
+	u.mu.Lock()
+	u.listener, u.address = listener, listener.Addr().String()
+	u.url = "http://" + u.address + "/raw"
+	u.mu.Unlock()
+	u.groups.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			connections.Go(func() { raw.serve(conn) })
+			u.mu.Lock()
+			u.open[conn] = true
+			u.accepted++
+			u.mu.Unlock()
+			u.groups.Go(func() { u.serve(conn) })
 		}
 	})
-	return raw
 }
 
-func (u *rawUpstream) serve(conn net.Conn) {
-	defer conn.Close()
-	request := make([]byte, 4096)
-	if _, err := conn.Read(request); err != nil {
-		return
-	}
+// shutDown refuses connections from now on and breaks those that are open.
+func (u *rawUpstream) shutDown() {
 	u.mu.Lock()
-	answer, linger := u.answer, u.linger
+	_ = u.listener.Close()
+	for conn := range u.open {
+		_ = conn.Close()
+	}
 	u.mu.Unlock()
-	_, _ = io.WriteString(conn, answer)
-	if linger {
-		_, _ = io.Copy(io.Discard, conn)
+	u.groups.Wait()
+}
+
+func (u *rawUpstream) serve(bare net.Conn) {
+	conn := bare
+	defer func() {
+		_ = bare.Close()
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		delete(u.open, bare)
+	}()
+	if u.early {
+		if fault := u.next(); fault != nil {
+			fault(conn)
+			return
+		}
+	}
+	if u.tls != nil {
+		secured := tls.Server(conn, u.tls)
+		if secured.Handshake() != nil { //nolint:noctx // shutDown ends it
+			return
+		}
+		conn = secured
+	}
+	reader := bufio.NewReader(conn)
+	for {
+		request, err := http.ReadRequest(reader)
+		if err != nil {
+			return
+		}
+		if _, err := io.Copy(io.Discard, request.Body); err != nil {
+			return
+		}
+		if !u.early {
+			if fault := u.next(); fault != nil {
+				fault(conn)
+				return
+			}
+		}
+		if _, err := io.WriteString(conn, goodAnswer()); err != nil {
+			return
+		}
 	}
 }
 
-// say sets the answer to the requests that follow. After it the connection is
-// closed, or left open until the plugin closes it.
-func (u *rawUpstream) say(answer string, linger bool) {
+// goodAnswer is what xAI would say.
+func goodAnswer() string {
+	body := fmt.Sprintf(`{"value":"xai-realtime-client-secret-raw%d","expires_at":4000000000}`, time.Now().UnixNano())
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+func (u *rawUpstream) next() rawFault {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.answer, u.linger = answer, linger
+	u.reached++
+	if len(u.first) == 0 {
+		return u.forever
+	}
+	fault := u.first[0]
+	u.first = u.first[1:]
+	return fault
+}
+
+// script sets what the next exchanges meet, one after the other, and what all
+// later ones do.
+func (u *rawUpstream) script(forever rawFault, first ...rawFault) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.first, u.forever = first, forever
+}
+
+// counts returns how many connections and exchanges there were.
+func (u *rawUpstream) counts() (accepted, reached int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.accepted, u.reached
+}
+
+// tcp finds the connection beneath TLS.
+func tcp(conn net.Conn) *net.TCPConn {
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	return conn.(*net.TCPConn)
+}
+
+// say sends a text, and then does with the connection what a manner says.
+func say(text string, manner rawFault) rawFault {
+	return func(conn net.Conn) {
+		if _, err := io.WriteString(conn, text); err == nil {
+			manner(conn)
+		}
+	}
+}
+
+// cut ends the connection, as somebody does who has nothing more to say.
+func cut(net.Conn) {}
+
+// reset breaks the connection without a goodbye.
+func reset(conn net.Conn) {
+	bare := tcp(conn)
+	_ = bare.SetLinger(0)
+	_ = bare.Close()
+}
+
+// hang says nothing more, until the plugin hangs up.
+func hang(conn net.Conn) {
+	_, _ = io.Copy(io.Discard, conn)
+}
+
+// drip sends a byte now and then.
+func drip(conn net.Conn) {
+	for {
+		if _, err := io.WriteString(conn, "x"); err != nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond) // its manner, not a wait for anything
+	}
+}
+
+// flood sends text as fast as it can, without end.
+func flood(text string) rawFault {
+	text = strings.Repeat(text, 1+4096/len(text))
+	return func(conn net.Conn) {
+		for {
+			if _, err := io.WriteString(conn, text); err != nil {
+				return
+			}
+		}
+	}
 }

@@ -4,10 +4,12 @@
 package xaitoken_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
 
+	xaitoken "github.com/caddy-xai/caddy-xai-ephemeral-token"
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 )
 
@@ -38,6 +40,15 @@ http://SITE {
 		endpoint UPSTREAM
 		rate_limit off
 		prefetch 1
+	}
+	xai_ephemeral_token /page {env.XAI_TEST_KEY} {
+		endpoint UPSTREAM
+		rate_limit 1 1h
+		pass_thru
+	}
+	respond /page "{http.xai_ephemeral_token.value}"
+	xai_ephemeral_token /keyless {http.request.header.X-Key} {
+		endpoint UPSTREAM
 	}
 	xai_ephemeral_token /raw {env.XAI_TEST_KEY} {
 		endpoint RAW
@@ -85,14 +96,23 @@ http://SITE {
 		"HTTP/1.1 401 Unauthorized\r\nContent-Length: 500\r\n\r\n{\"error\":\"no " + mostOfKey,
 		testKey + " xai-realtime-client-secret-scripted\r\n\r\n",
 		"HTTP/1.1 200 OK\r\n" + testKey + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + mostOfKey,
+		"HTTP/1.1 200 OK\r\nA: b\r\n" + mostOfKey,
 		"HTTP/1.1 200 OK\r\nContent-Length: " + testKey + "\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + testKey + "\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n0\r\n" + testKey + "\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + testKey + "\r\n\r\n",
 	} {
-		raw.say(answer, false)
+		raw.script(say(answer, cut))
 		ask("/raw")
 	}
+	if got := s.do(http.MethodPost, s.url+"/page"); got.StatusCode != http.StatusOK || !strings.HasPrefix(got.body, "xai-realtime-client-secret-") {
+		t.Errorf("the page got %d", got.StatusCode)
+	}
+	ask("/page")    // over its limit
+	ask("/keyless") // without a key
+	told.WriteString(s.do(http.MethodPut, s.url+"/session").body)
+	s.leave(up)
 	ask("/ahead")
 	s.waitPrefetched(1)
 	up.Script(sandbox.Answer(http.StatusForbidden, echo, "X-Request-Id", testKey))
@@ -105,7 +125,7 @@ http://SITE {
 		return strings.Contains(spans.spans(), raw.url) &&
 			strings.Contains(s.readFile("caddy.log"), "prefetching paused") &&
 			strings.Contains(s.readFile("access.log"), tokenID(tokens[2])) &&
-			strings.Count(s.readFile("access.log"), `"uri":"/raw"`) == 8
+			strings.Count(s.readFile("access.log"), `"uri":"/raw"`) == 10
 	})
 	records := map[string]string{
 		"an answer to a client":  told.String(),
@@ -115,17 +135,42 @@ http://SITE {
 		"the admin API's config": s.do(http.MethodGet, s.admin+"/config/").body,
 		"a trace":                spans.spans(),
 	}
+	for _, path := range []string{"/debug/pprof/goroutine?debug=2", "/debug/pprof/heap?debug=1", "/debug/pprof/cmdline", "/debug/vars", "/reverse_proxy/upstreams"} {
+		records[path] = s.do(http.MethodGet, s.admin+path).body
+	}
+	for _, reason := range xaitoken.FailureReasons() {
+		if !strings.Contains(records["the metrics"], `caddy_xai_ephemeral_token_errors_total{reason="`+reason+`"}`) {
+			t.Errorf("the failure %s was not driven", reason)
+		}
+	}
 	for where, record := range records {
 		if record == "" {
 			t.Errorf("%s is empty", where)
 		}
-		if strings.Contains(record, mostOfKey) {
-			t.Errorf("%s has the key: %s", where, around(record, mostOfKey))
+		if half := testKey[:len(testKey)/2]; strings.Contains(record, half) {
+			t.Errorf("%s has the key: %s", where, around(record, half))
 		}
 		if strings.Contains(record, "xai-realtime-client-secret-") {
 			t.Errorf("%s has a token: %s", where, around(record, "xai-realtime-client-secret-"))
 		}
 	}
+}
+
+// leave asks for a token and goes away while the call to xAI hangs.
+func (s *caddyServer) leave(up *upstream) {
+	s.t.Helper()
+	ctx, leave := context.WithCancel(s.t.Context())
+	defer leave()
+	up.Script(func(w http.ResponseWriter, r *http.Request, mint http.HandlerFunc) {
+		leave()
+		sandbox.Hang()(w, r, mint)
+	})
+	if got, err := s.try(ctx, http.MethodPost, s.url+"/session"); err == nil {
+		s.t.Errorf("a client that left got %d", got.StatusCode)
+	}
+	eventually(s.t, "the client's leaving is recorded", func() bool {
+		return s.metricValues()[`caddy_xai_ephemeral_token_errors_total{reason="client_gone"}`] > 0
+	})
 }
 
 // TestLiteralKeyIsNotInTheTraceLog keeps a key that stands in the config, all of
