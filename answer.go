@@ -138,5 +138,5 @@ func redact(text, key string) string {
 	if len(text) > maxMessage {
 		text = text[:maxMessage]
 	}
-	return strings.ToValidUTF8(text, "")
+	return strings.ToValidUTF8(text, "?") // not "", which could join the halves of a secret
 }
