@@ -21,8 +21,8 @@ import (
 
 const fuzzOrigin = "https://app.example.com"
 
-// fuzzRequestSites have a page for pass_thru beside the plain handler, and a
-// next handler that says whether it was given a token.
+// fuzzRequestSite has a page with pass_thru beside the plain handler, and a next
+// handler that says whether it was given a token.
 const fuzzRequestSite = `
 	xai_ephemeral_token /session ` + fuzzKey + ` {
 		trusted_origins ` + fuzzOrigin + ` capacitor://localhost
@@ -36,6 +36,9 @@ const fuzzRequestSite = `
 	}
 	respond /page "next {http.xai_ephemeral_token.value}"
 `
+
+// browserOrigin is what a browser can send as an Origin.
+var browserOrigin = regexp.MustCompile(`^(null|[a-z][a-z0-9+.-]*://[^\s/?#@%\\]+)$`)
 
 // countingUpstream answers every call alike, and counts them.
 type countingUpstream struct {
@@ -83,6 +86,9 @@ func FuzzRequestHeaders(f *testing.F) {
 		if err != nil || r.URL.Path != path || r.Host != "fuzz" {
 			t.Skip() // it does not reach a handler, or another one
 		}
+		if origin := r.Header.Get("Origin"); origin != "" && !browserOrigin.MatchString(origin) {
+			t.Skip() // whoever makes up such an origin could as well send none
+		}
 		r.Body, r.RemoteAddr = http.NoBody, "192.0.2.1:1234"
 		xai.calls = 0
 		w := httptest.NewRecorder()
@@ -128,7 +134,7 @@ func expect(r *http.Request, page bool, methods, trusted []string) expected {
 		return expected{status: 200, token: true, ours: true, readable: trusts}
 	case site != "":
 		return expected{status: 403, ours: true}
-	case origin == "" || regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*:`+`//fuzz(/|$|\?|#)`).MatchString(origin):
+	case origin == "" || strings.HasSuffix(origin, "://fuzz"):
 		return expected{status: 200, token: true, ours: true}
 	default:
 		return expected{status: 403, ours: true}
