@@ -136,7 +136,7 @@ func redact(text, key string) string {
 	if len(text) > maxMessage {
 		text = text[:maxMessage]
 	}
-	return strings.ToValidUTF8(text, "")
+	return strings.ToValidUTF8(text, "?") // not "", which could join the halves of a secret
 }
 
 // minKeyPart is how much of the key's beginning is taken for a key that broke

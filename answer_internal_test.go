@@ -70,6 +70,8 @@ func TestRedact(t *testing.T) {
 		{"the key as Go quotes it", `malformed "xai-\"key\""`, `malformed "[key]"`},
 		{"a token", "got xai-realtime-client-secret-abc.def, \"xai-realtime-client-secret-ghi\"", `got [token] "[token]"`},
 		{"nothing", "connection refused", "connection refused"},
+		{"the key with a byte in it that is no UTF-8", "xai-\xff\"key\"", `xai-?"key"`},
+		{"a token with such a byte in it", "xai-realtime-client\xff-secret-abc", "xai-realtime-client?-secret-abc"},
 	}
 	t.Run("the forms of a key with all that is escaped", func(t *testing.T) {
 		const odd = `xai-abcdefgh"<\+/é&rest`

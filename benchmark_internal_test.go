@@ -105,11 +105,12 @@ func benchmarkUpstream(b *testing.B, latency time.Duration) (address string) {
 }
 
 // benchmarkServers has Caddy serve each site on a socket of its own.
-func benchmarkServers(b *testing.B, sites map[string]string) map[string]http.Handler {
+func benchmarkServers(b testing.TB, sites map[string]string) map[string]http.Handler {
 	b.Helper()
 	sockets := b.TempDir()
 	var config bytes.Buffer
-	config.WriteString("{\n\tadmin off\n\tpersist_config off\n\tlog {\n\t\toutput discard\n\t}\n}\n")
+	config.WriteString("{\n\tadmin off\n\tpersist_config off\n\tlog {\n\t\toutput discard\n\t}\n" +
+		"\tservers {\n\t\ttrusted_proxies static 10.0.0.0/8\n\t}\n}\n")
 	for name, site := range sites {
 		fmt.Fprintf(&config, "http://%s {\n\tbind unix/%s/%[1]s\n\t%[3]s\n}\n", name, sockets, site)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -64,13 +65,19 @@ func checkOrigin(origin string) error {
 		return errors.New("an origin has no user information; write scheme://host[:port]")
 	case strings.ContainsAny(origin, "?#"):
 		return fmt.Errorf("%q has a query or a fragment; write scheme://host[:port]", origin)
+	case strings.Contains(origin, "%"):
+		return fmt.Errorf("%q must be in punycode, not in percent encoding, as browsers send it", origin)
 	case strings.HasSuffix(origin, ":"):
 		return fmt.Errorf("%q has an empty port", origin)
 	case u.Host != "" && u.Hostname() == "":
 		return fmt.Errorf("%q has no host", origin)
 	}
+	port := u.Port()
+	if number, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || strconv.FormatUint(number, 10) != port) {
+		return fmt.Errorf("%q has a port that no browser sends", origin)
+	}
 	canonical := strings.ToLower(origin)
-	if port := u.Port(); u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
+	if u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
 		canonical = strings.TrimSuffix(canonical, ":"+port)
 	}
 	if canonical != origin {

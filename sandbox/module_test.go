@@ -17,7 +17,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -184,18 +183,4 @@ func TestHandler(t *testing.T) {
 	if _, _, err := c.conn.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
 		t.Errorf("after a reload the session ended with %v, want status 1001", err)
 	}
-}
-
-func FuzzUnmarshalCaddyfile(f *testing.F) {
-	f.Add("xai_sandbox {\napi_key some-key\nlatency 1s\n}")
-	f.Add("xai_sandbox junk {\n}")
-	f.Fuzz(func(t *testing.T, input string) {
-		h := new(Handler)
-		if h.UnmarshalCaddyfile(caddyfile.NewTestDispenser(input)) != nil {
-			return
-		}
-		if err := h.Validate(); err != nil {
-			t.Errorf("%q was parsed and is not valid: %v", input, err)
-		}
-	})
 }

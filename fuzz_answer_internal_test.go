@@ -1,0 +1,214 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+const (
+	fuzzKey     = "xai-fuzz-key-0123456789"
+	tokenPrefix = "xai-realtime-client-secret-"
+)
+
+// rawAnswer is an upstream that answers with bytes that need not be HTTP.
+type rawAnswer struct{ raw []byte }
+
+func (a *rawAnswer) RoundTrip(r *http.Request) (*http.Response, error) {
+	return http.ReadResponse(bufio.NewReader(bytes.NewReader(a.raw)), r)
+}
+
+// FuzzAnswer has xAI answer with any bytes, and checks what the client of a real
+// Caddy gets for them: a token only where there is one, byte for byte, and else
+// an error of the documented kind, with neither the key nor a token in a log.
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{
+		"HTTP/1.1 200 OK\r\nContent-Length: 38\r\nX-Request-Id: 1\r\n\r\n" + `{"value":"a","expires_at":1790000000} `,
+		"HTTP/1.1 200 OK\r\n\r\n" + `{"value":"` + tokenPrefix + `a"}`,
+		"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nd\r\n" + `{"value":"a"}` + "\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + `{"value":"a"}`,
+		"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>" + tokenPrefix + "a " + fuzzKey,
+		"HTTP/1.1 204 No Content\r\n\r\n",
+		"HTTP/1.1 401 Unauthorized\r\nX-Request-Id: " + fuzzKey + "\r\n\r\n" + `{"error":"no ` + fuzzKey + `"}`,
+		"HTTP/1.1 400 Bad Request\r\n\r\n" + `{"error":{"message":"` + strings.Repeat("ü", 260) + fuzzKey + `"}}`,
+		"HTTP/1.1 422 X\r\n\r\n" + `{"detail":"xai\u002dfuzz-key-0123456789"}`,
+		"HTTP/1.1 404 X\r\n\r\nxai-fuzz\xff-key-0123456789 xai-realtime\xff-client-secret-a",
+		"HTTP/1.1 429 X\r\nRetry-After: 7\r\n\r\n" + `{"error":{"message":"wait"}}`,
+		"HTTP/1.1 429 X\r\nRetry-After: 99999999999999999999\r\n\r\n",
+		"HTTP/1.1 429 X\r\nRetry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\nRetry-After: 1\r\n\r\n",
+		"HTTP/1.1 429 X\r\nRetry-After: -1\r\n\r\n",
+		"HTTP/1.0 503 X\r\nRetry-After: 1\r\n\r\n", "HTTP/1.1 529 X\r\n\r\n",
+		"HTTP/1.1 307 X\r\nLocation: https://evil.example.com/\r\n\r\n",
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+		"HTTP/1.1 000 X\r\n\r\n", "HTTP/1.1 999 X\r\n\r\n",
+		"220 " + fuzzKey + "\r\n", "HTTP/1.1 200 OK\r\n" + tokenPrefix + "a\r\n\r\n", "",
+	} {
+		f.Add([]byte(seed))
+	}
+	server := benchmarkServers(f, map[string]string{
+		"fuzz": "xai_ephemeral_token /session " + fuzzKey + " {\n\tretries 0\n\trate_limit off\n}",
+	})["fuzz"]
+	handler := handlersIn(server.(*caddyhttp.Server).Routes)[0]
+	xai := new(rawAnswer)
+	handler.client.transport = newExchange(xai)
+
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		core, logs := observer.New(zap.DebugLevel)
+		handler.logger, handler.client.logger = zap.New(core), zap.New(core)
+		xai.raw = raw
+		before := time.Now()
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://fuzz/session", nil))
+
+		status, body, value, retryAfter := readAnswerPlainly(raw)
+		if w.Code != status || w.Body.String() != body {
+			t.Errorf("answered %d %q, want %d %q", w.Code, w.Body, status, body)
+		}
+		checkRetryAfter(t, w.Header().Get("Retry-After"), retryAfter, before)
+		for name := range w.Header() {
+			switch name {
+			case "Content-Type", "Cache-Control", "X-Content-Type-Options", "Server", "Retry-After":
+			default:
+				t.Errorf("the answer has the header %s", name)
+			}
+		}
+		if logs.Len() != 1 {
+			t.Errorf("logged %v, want one line", logs.All())
+		}
+		for _, entry := range logs.All() {
+			line := entry.Message + fmt.Sprint(entry.ContextMap())
+			if strings.Contains(line, fuzzKey) || strings.Contains(line, tokenPrefix) || len(value) > 16 && strings.Contains(line, value) {
+				t.Errorf("logged %s", line)
+			}
+			if message, _ := entry.ContextMap()["upstream_message"].(string); len(message) > 512 || !utf8.ValidString(message) {
+				t.Errorf("logged the message %q", message)
+			}
+		}
+	})
+}
+
+// readAnswerPlainly says what a client must get for an answer of xAI: a token and
+// its value, or an error with nothing in its body. Where the error may have a
+// Retry-After, retryAfter is xAI's.
+func readAnswerPlainly(raw []byte) (status int, body, value, retryAfter string) {
+	answer, err := (&rawAnswer{raw}).RoundTrip(httptest.NewRequest(http.MethodPost, "/", nil)) //nolint:noctx // nothing is sent
+	if err != nil {
+		return http.StatusBadGateway, "", "", ""
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusTooManyRequests {
+		return http.StatusServiceUnavailable, "", "", answer.Header.Get("Retry-After")
+	}
+	content, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode/100 == 2 {
+		if value, _, err := readTokenPlainly(content); err == nil {
+			return http.StatusOK, string(content), value, ""
+		}
+	}
+	return http.StatusBadGateway, "", "", ""
+}
+
+// FuzzRetryAfter compares how a Retry-After is read with what RFC 9110 says of it.
+func FuzzRetryAfter(f *testing.F) {
+	for _, seed := range []string{
+		"", "0", "1", "007", "-1", "+1", "1.5", "1e3", "1_000", " 1", "0x10", "31536000", "31536001", "9223372036854775807",
+		"18446744073709551616", "soon", "Fri, 31 Dec 9999 23:59:59 GMT", "Sun, 06 Nov 1994 08:49:37 GMT",
+		"Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 2094 08:49:37 CET",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		before := time.Now()
+		wait := parseRetryAfter(value)
+		if wait < 0 || wait > 365*24*time.Hour {
+			t.Fatalf("asks to wait %s", wait)
+		}
+		header := http.Header{}
+		if wait > 0 {
+			setRetryAfter(header, wait)
+		}
+		checkRetryAfter(t, header.Get("Retry-After"), value, before)
+	})
+}
+
+// checkRetryAfter checks the Retry-After of an answer against xAI's, which was
+// received at or after before.
+func checkRetryAfter(t *testing.T, got, theirs string, before time.Time) {
+	t.Helper()
+	year := big.NewInt(365 * 24 * 60 * 60)
+	least, most := new(big.Int), new(big.Int)
+	if regexp.MustCompile(`^[0-9]+$`).MatchString(theirs) {
+		least.SetString(theirs, 10)
+		most.Set(least)
+	} else {
+		for _, layout := range []string{http.TimeFormat, time.RFC850, time.ANSIC} {
+			if date, err := time.Parse(layout, theirs); err == nil {
+				most.SetInt64(date.Unix() - before.Unix())
+				least.SetInt64(date.Unix() - time.Now().Unix())
+			}
+		}
+	}
+	limit := func(n *big.Int) int64 {
+		switch {
+		case n.Sign() < 0:
+			return 0
+		case n.Cmp(year) > 0:
+			return year.Int64()
+		default:
+			return n.Int64()
+		}
+	}
+	seconds := int64(0)
+	if got != "" {
+		var err error
+		if seconds, err = strconv.ParseInt(got, 10, 64); err != nil || seconds < 1 {
+			t.Errorf("answered with the Retry-After %q", got)
+		}
+	}
+	if seconds < limit(least) || seconds > limit(most) {
+		t.Errorf("xAI's Retry-After %q became %q", theirs, got)
+	}
+}
+
+// FuzzRedact looks for text of xAI's, or of the network, from which the key or a
+// token is not cut out.
+func FuzzRedact(f *testing.F) {
+	f.Add("bad key "+fuzzKey, fuzzKey)
+	f.Add("xai-fuzz\xff-key-0123456789", fuzzKey)
+	f.Add("xai-realtime-client\xff-secret-abc", fuzzKey)
+	f.Add(tokenPrefix+tokenPrefix+`"`+tokenPrefix+"<", fuzzKey)
+	f.Add(strings.Repeat("ü", 254)+"12"+fuzzKey, fuzzKey)
+	f.Add(`malformed "xai-\"key\"-0123456789"`, `xai-"key"-0123456789`)
+	f.Add("xai-fuzz-key-xai-fuzz-key-xai-fuzz", "xai-fuzz-key-xai-fuzz")
+	f.Fuzz(func(t *testing.T, text, key string) {
+		if !regexp.MustCompile(`^[!->@-Z\\^-~]{16,}$`).MatchString(key) {
+			t.Skip() // no key that there could be, or one that is like our own marks
+		}
+		got := redact(text, key)
+		if len(got) > 512 || !utf8.ValidString(got) {
+			t.Errorf("got %d bytes: %q", len(got), got)
+		}
+		quoted := strconv.Quote(key)
+		if strings.Contains(got, key) || strings.Contains(got, quoted[1:len(quoted)-1]) || strings.Contains(got, tokenPrefix) {
+			t.Errorf("%q was left of %q", got, text)
+		}
+	})
+}
