@@ -6,6 +6,7 @@ package xaitoken_test
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -61,5 +62,34 @@ func TestReadmeJSON(t *testing.T) {
 	}
 	if validated != 1 {
 		t.Errorf("validated %d handlers, want 1", validated)
+	}
+}
+
+// TestSecurityTests finds every test that SECURITY.md names as a proof.
+func TestSecurityTests(t *testing.T) {
+	policy, err := os.ReadFile("SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests.Write(content)
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(policy), -1)
+	if len(named) < 30 {
+		t.Errorf("SECURITY.md names %d tests", len(named))
+	}
+	for _, name := range named {
+		if !strings.Contains(tests.String(), "\nfunc "+name[1]+"(") {
+			t.Errorf("there is no %s", name[1])
+		}
 	}
 }

@@ -97,7 +97,7 @@ func runSoak(ctx context.Context, args []string, stdout, progress io.Writer) (er
 	}
 	faults := append(compareThirds(samples), load.faults(reloads)...)
 	if log, err := os.ReadFile(server.log); err != nil || bytes.Contains(log, []byte("panic")) {
-		faults = append(faults, fmt.Sprintf("Caddy's log has a panic (%v)", err)) //nolint:errorlint // may be nil
+		faults = append(faults, fmt.Sprintf("Caddy's log has a panic (%v)", err))
 	}
 	if _, err := io.WriteString(stdout, soakReport(settings, samples, load, reloads)); err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 // announces does not come.
 func (l *soakLoad) rawRequest() string {
 	paths := []string{"/session", "/stock"}
-	return "POST " + paths[rand.IntN(len(paths))] + " HTTP/1.1\r\nHost: " + l.address +
+	return "POST " + paths[chance(len(paths))] + " HTTP/1.1\r\nHost: " + l.address +
 		"\r\nX-Key: key-0\r\nContent-Length: 100\r\n\r\n"
 }
 
@@ -37,11 +37,11 @@ func (l *soakLoad) leave(ctx context.Context) {
 	defer conn.Close()
 	request := l.rawRequest()
 	request += "half of a body"
-	if _, err := conn.Write([]byte(request[:rand.IntN(len(request)+1)])); err != nil {
+	if _, err := conn.Write([]byte(request[:chance(len(request)+1)])); err != nil {
 		return
 	}
 	// Some leave while the call to xAI is under way, some when the answer is.
-	time.Sleep(rand.N(30 * time.Millisecond))
+	time.Sleep(time.Duration(chance(30)) * time.Millisecond)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.left++
@@ -75,6 +75,11 @@ func (l *soakLoad) dawdle(ctx context.Context) {
 		return
 	}
 	l.slow++
+}
+
+// chance returns a number from 0 to below n.
+func chance(n int) int {
+	return rand.IntN(n) //nolint:gosec // it guards nothing
 }
 
 // slowReader reads a byte at a time.

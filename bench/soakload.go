@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync"
@@ -77,14 +76,14 @@ func (l *soakLoad) run(ctx context.Context) {
 
 // ask is a steady client's request.
 func (l *soakLoad) ask(ctx context.Context) {
-	path, key, forwardedFor, want := "/session", "key-"+strconv.Itoa(rand.IntN(soakedKeys)), "192.0.2.1", http.StatusOK
-	switch n := rand.IntN(100); {
+	path, key, forwardedFor, want := "/session", "key-"+strconv.Itoa(chance(soakedKeys)), "192.0.2.1", http.StatusOK
+	switch n := chance(100); {
 	case n < 40:
 		path = "/stock"
 	case n < 50: // one address asks far too often
 		path, want = "/limited", http.StatusTooManyRequests
 	case n < 55: // and others only once
-		path, forwardedFor = "/limited", fmt.Sprintf("2001:db8:%x:%x::1", rand.IntN(1<<16), rand.IntN(1<<16))
+		path, forwardedFor = "/limited", fmt.Sprintf("2001:db8:%x:%x::1", chance(1<<16), chance(1<<16))
 	case n < 56:
 		key, want = refusedKey, http.StatusBadGateway
 	}

@@ -40,11 +40,11 @@ type sample struct {
 }
 
 func (s sample) String() string {
-	text := s.at.Round(time.Second).String()
+	parts := []string{s.at.Round(time.Second).String()}
 	for i, m := range soakedMetrics {
-		text += fmt.Sprintf(", %s %.1f%s", m.name, s.values[i], m.unit)
+		parts = append(parts, fmt.Sprintf("%s %.1f%s", m.name, s.values[i], m.unit))
 	}
-	return text
+	return strings.Join(parts, ", ")
 }
 
 // takeSample collects the garbage of a Caddy and reads its metrics.
