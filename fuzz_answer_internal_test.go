@@ -93,7 +93,8 @@ func FuzzAnswer(f *testing.F) {
 		if logs.Len() != 1 {
 			t.Errorf("logged %v, want one line", logs.All())
 		}
-		for _, entry := range logs.All() {
+		for i := range logs.All() {
+			entry := &logs.All()[i]
 			line := entry.Message + fmt.Sprint(entry.ContextMap())
 			if strings.Contains(line, fuzzKey) || strings.Contains(line, tokenPrefix) || len(value) > 16 && strings.Contains(line, value) {
 				t.Errorf("logged %s", line)
@@ -155,7 +156,7 @@ func checkRetryAfter(t *testing.T, got, theirs string, before time.Time) {
 	t.Helper()
 	year := big.NewInt(365 * 24 * 60 * 60)
 	least, most := new(big.Int), new(big.Int)
-	if regexp.MustCompile(`^[0-9]+$`).MatchString(theirs) {
+	if regexp.MustCompile(`^\d+$`).MatchString(theirs) {
 		least.SetString(theirs, 10)
 		most.Set(least)
 	} else {
@@ -199,7 +200,7 @@ func FuzzRedact(f *testing.F) {
 	f.Add(`malformed "xai-\"key\"-0123456789"`, `xai-"key"-0123456789`)
 	f.Add("xai-fuzz-key-xai-fuzz-key-xai-fuzz", "xai-fuzz-key-xai-fuzz")
 	f.Fuzz(func(t *testing.T, text, key string) {
-		if !regexp.MustCompile(`^[!->@-Z\\^-~]{16,}$`).MatchString(key) {
+		if !regexp.MustCompile(`^[[:graph:]]{16,}$`).MatchString(key) || strings.ContainsAny(key, "[]?") {
 			t.Skip() // no key that there could be, or one that is like our own marks
 		}
 		got := redact(text, key)

@@ -114,7 +114,7 @@ type expected struct {
 func expect(r *http.Request, page bool, methods, trusted []string) expected {
 	origin, site, asked := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Access-Control-Request-Method")
 	trusts := slices.Contains(trusted, origin)
-	preflight := r.Method == "OPTIONS" && origin != "" && asked != ""
+	preflight := r.Method == http.MethodOptions && origin != "" && asked != ""
 	intended := r.Method
 	if preflight {
 		intended = asked
@@ -129,7 +129,7 @@ func expect(r *http.Request, page bool, methods, trusted []string) expected {
 		return expected{status: 403, ours: true}
 	case !listed:
 		return expected{status: 405, ours: true, readable: trusts}
-	case page && r.Method == "GET" && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document",
+	case page && r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document",
 		trusts, site == "same-origin", site == "none":
 		return expected{status: 200, token: true, ours: true, readable: trusts}
 	case site != "":

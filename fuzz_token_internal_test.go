@@ -116,11 +116,12 @@ func readTokenPlainly(body []byte) (value string, expiresAt int64, err error) {
 		return "", 0, errors.New("its value has white space or control characters")
 	}
 	var number float64
-	if err := json.Unmarshal(fields["expires_at"], &number); err != nil || number <= 0 || number >= 1e15 {
+	switch told := json.Unmarshal(fields["expires_at"], &number) == nil; {
+	case !told || number <= 0 || number >= 1e15:
 		return value, -1, nil
+	case number > 1e12:
+		return value, int64(number / 1000), nil // it is in milliseconds
+	default:
+		return value, int64(number), nil
 	}
-	if number > 1e12 {
-		number /= 1000 // it is in milliseconds
-	}
-	return value, int64(number), nil
 }
