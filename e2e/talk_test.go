@@ -26,6 +26,7 @@ func TestTyping(t *testing.T) {
 		t.Errorf("the transcript has %q", got)
 	}
 	p.waitText("microphone-state", "Off")
+	p.waitText("announcer", "Agent: I heard “<b>And</b> now?”.") // a screen reader's only word of it
 	p.click("end")
 	p.waitPhase("ready")
 	p.wait(`document.activeElement.id === "talk"`)
@@ -69,7 +70,7 @@ func TestTalking(t *testing.T) {
 	p.wait(`heard.stopped > 0`)
 	p.waitText("state", "Listening")
 
-	p.wait(`document.querySelector(".agent:last-child:not(.interrupted)") && document.getElementById("state").textContent === "Your turn"`)
+	p.waitYourTurn()
 	lines := p.js(`[...document.querySelectorAll(".transcript p")].map((line) => line.textContent).join("\n")`)
 	if strings.Count(lines, "(I spoke for 1.") != 2 || strings.Count(lines, "\n") != 3 || strings.Contains(lines, "…") {
 		t.Errorf("each side spoke twice, and the transcript has:\n%s", lines)
@@ -113,6 +114,33 @@ func TestMuting(t *testing.T) {
 	p.waitText("microphone-state", "On")
 	p.click("sound")
 	p.wait(`document.getElementById("sound").ariaPressed === "false"`)
+	p.mustBeClean()
+}
+
+// TestTranscriptStaysAtItsEnd is about a phone's keyboard, which leaves the page less
+// room: the newest line stays in sight, unless the person reads an older one.
+func TestTranscriptStaysAtItsEnd(t *testing.T) {
+	tall, low := view{width: 390, height: 844}, view{width: 390, height: 500}
+	p := open(t, serve(t), tall)
+	p.click("type")
+	p.waitPhase("talking")
+	for range 2 {
+		p.js(`document.getElementById("line").value = "This is a long message. ".repeat(30)`) // faster than to type it
+		p.say("")
+	}
+	p.waitAnswer("I heard “This is")
+	const hidden = `(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)(document.getElementById("scroller"))`
+	p.look(low)
+	p.wait(`innerHeight === 500 && ` + hidden + ` < 2`)
+	p.look(tall)
+	p.wait(`innerHeight === 844 && ` + hidden + ` < 2`)
+	p.js(`document.getElementById("scroller").scrollTop = 0`)
+	p.look(low)
+	p.wait(`innerHeight === 500`)
+	p.js(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))`)
+	if got := p.js(`document.getElementById("scroller").scrollTop`); got != "0" {
+		t.Errorf("somebody read the first line, and the page scrolled away to %s", got)
+	}
 	p.mustBeClean()
 }
 
