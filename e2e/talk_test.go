@@ -13,6 +13,9 @@ import (
 
 func TestTyping(t *testing.T) {
 	p := open(t, serve(t), view{})
+	p.js(`fetch("settings.json").then((answer) => answer.json()).then(({ realtime }) => { window.conversationAt = new URL(realtime).origin; }) && ""`)
+	p.wait(`window.conversationAt`)
+	mustBeStrict(p, p.js(`conversationAt`))
 	p.click("type")
 	p.waitPhase("talking")
 	p.say("How are you?")
