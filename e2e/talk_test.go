@@ -12,7 +12,7 @@ import (
 )
 
 func TestTyping(t *testing.T) {
-	p := open(t, serve(t), view{})
+	p := open(t, serve(t), view{before: listening})
 	p.js(`fetch("settings.json").then((answer) => answer.json()).then(({ realtime }) => { window.conversationAt = new URL(realtime).origin; }) && ""`)
 	p.wait(`window.conversationAt`)
 	mustBeStrict(p, p.js(`conversationAt`))
@@ -32,6 +32,7 @@ func TestTyping(t *testing.T) {
 	p.waitText("announcer", "Agent: I heard “<b>And</b> now?”.") // a screen reader's only word of it
 	p.click("end")
 	p.waitPhase("ready")
+	p.wait(`heard.socket.readyState >= WebSocket.CLOSING`) // an open session costs money
 	p.wait(`document.activeElement.id === "talk"`)
 	p.mustBeClean()
 }
@@ -41,6 +42,7 @@ const listening = `
 	window.heard = { sent: 0, longest: 0, rates: new Set(), played: 0, stopped: 0 };
 	const send = WebSocket.prototype.send;
 	WebSocket.prototype.send = function (data) {
+		heard.socket = this;
 		const event = JSON.parse(data);
 		if (event.type === "session.update") heard.setup = event.session;
 		if (event.type === "input_audio_buffer.append") {
@@ -48,6 +50,10 @@ const listening = `
 			heard.longest = Math.max(heard.longest, atob(event.audio).length / 2 / 24000); // in seconds
 		}
 		send.call(this, data);
+	};
+	const createGain = AudioContext.prototype.createGain;
+	AudioContext.prototype.createGain = function () {
+		return heard.volume = createGain.call(this);
 	};
 	for (const [name, count] of [["start", "played"], ["stop", "stopped"]]) {
 		const method = AudioBufferSourceNode.prototype[name];
@@ -65,7 +71,10 @@ func TestTalking(t *testing.T) {
 	p.waitText("microphone-state", "On")
 	p.waitText("state", "Listening")
 	p.wait(`document.getElementById("level").ariaValueNow > 20`)
+	const middleBar = `document.querySelector("#disc i:nth-child(3)").style.getPropertyValue("--level")`
+	p.wait(middleBar + ` > 0.2`)
 	p.waitText("state", "Speaking")
+	p.wait(middleBar + ` > 0.2 && document.getElementById("state").textContent === "Speaking"`)
 	p.waitAnswer("I heard you speak for 1.")
 
 	// Barge-in: the second time that the microphone hears somebody.
@@ -116,7 +125,9 @@ func TestMuting(t *testing.T) {
 	p.click("microphone")
 	p.waitText("microphone-state", "On")
 	p.click("sound")
-	p.wait(`document.getElementById("sound").ariaPressed === "false"`)
+	p.wait(`document.getElementById("sound").ariaPressed === "false" && heard.volume.gain.value === 0`)
+	p.click("sound")
+	p.wait(`heard.volume.gain.value === 1`)
 	p.mustBeClean()
 }
 
