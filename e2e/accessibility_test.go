@@ -100,4 +100,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("nothing is said as %q", want)
 		}
 	}
+	if got := p.js(`document.getElementById("announcer").ariaLive + " " + document.getElementById("notice").role`); got != "polite alert" {
+		t.Errorf("what is announced is %s, want polite alert", got)
+	}
 }

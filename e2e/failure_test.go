@@ -256,5 +256,7 @@ func TestMicrophoneIsLost(t *testing.T) {
 	p.waitText("microphone-state", "Ready to turn on")
 	p.click("microphone")
 	p.waitText("microphone-state", "On")
+	p.click("end")
+	p.wait(`stream.getTracks().every(({ readyState }) => readyState === "ended")`) // nobody listens after the end
 	p.mustBeClean()
 }

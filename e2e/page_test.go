@@ -201,6 +201,15 @@ func (p *page) waitAnswer(words string) {
 	p.wait(`[...document.querySelectorAll(".agent p")].some((line) => line.textContent.includes(` + quote(words) + `))`)
 }
 
+// waitYourTurn waits until the agent has finished its last line, in words and in sound.
+// The state alone may be that of the frame before: the line's end was announced later.
+func (p *page) waitYourTurn() {
+	p.t.Helper()
+	p.wait(`document.querySelector(".agent:last-child:not(.interrupted)")
+		&& document.getElementById("announcer").textContent === "Agent: " + document.querySelector(".agent:last-child p").textContent
+		&& document.getElementById("state").textContent === "Your turn"`)
+}
+
 // mustExplain waits for a notice with these words.
 func (p *page) mustExplain(words ...string) {
 	p.t.Helper()

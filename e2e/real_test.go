@@ -41,6 +41,7 @@ func TestForReal(t *testing.T) {
 	}
 	p := open(t, url, view{})
 	p.waitText("place", "api.x.ai")
+	mustBeStrict(p, "wss://api.x.ai")
 	p.click("talk")
 	p.waitAnswer("I heard you speak for 1.")
 	p.click("line")

@@ -88,6 +88,25 @@ func instead(t *testing.T, handler http.Handler) []string {
 	return []string{"\txai_sandbox\n", "\treverse_proxy " + server.Listener.Addr().String() + "\n"}
 }
 
+// mustBeStrict fails unless the site allows its page no more than it needs: no inline
+// scripts, no other place but the one of the conversation, no device but the microphone.
+func mustBeStrict(p *page, realtime string) {
+	p.t.Helper()
+	p.js(`fetch("/").then(({ headers }) => { window.policies = headers; }) && ""`)
+	p.wait(`window.policies`)
+	for name, want := range map[string]string{
+		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' " + realtime +
+			"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+		"Permissions-Policy":     "microphone=(self), camera=(), geolocation=()",
+		"Referrer-Policy":        "no-referrer",
+		"X-Content-Type-Options": "nosniff",
+	} {
+		if got := p.js(`policies.get(` + quote(name) + `)`); got != want {
+			p.t.Errorf("%s: %s\nwant %s", name, got, want)
+		}
+	}
+}
+
 func freePorts(t *testing.T, count int) []string {
 	t.Helper()
 	var ports []string

@@ -12,7 +12,10 @@ import (
 )
 
 func TestTyping(t *testing.T) {
-	p := open(t, serve(t), view{})
+	p := open(t, serve(t), view{before: listening})
+	p.js(`fetch("settings.json").then((answer) => answer.json()).then(({ realtime }) => { window.conversationAt = new URL(realtime).origin; }) && ""`)
+	p.wait(`window.conversationAt`)
+	mustBeStrict(p, p.js(`conversationAt`))
 	p.click("type")
 	p.waitPhase("talking")
 	p.say("How are you?")
@@ -26,8 +29,10 @@ func TestTyping(t *testing.T) {
 		t.Errorf("the transcript has %q", got)
 	}
 	p.waitText("microphone-state", "Off")
+	p.waitText("announcer", "Agent: I heard “<b>And</b> now?”.") // a screen reader's only word of it
 	p.click("end")
 	p.waitPhase("ready")
+	p.wait(`heard.socket.readyState >= WebSocket.CLOSING`) // an open session costs money
 	p.wait(`document.activeElement.id === "talk"`)
 	p.mustBeClean()
 }
@@ -37,6 +42,7 @@ const listening = `
 	window.heard = { sent: 0, longest: 0, rates: new Set(), played: 0, stopped: 0 };
 	const send = WebSocket.prototype.send;
 	WebSocket.prototype.send = function (data) {
+		heard.socket = this;
 		const event = JSON.parse(data);
 		if (event.type === "session.update") heard.setup = event.session;
 		if (event.type === "input_audio_buffer.append") {
@@ -44,6 +50,10 @@ const listening = `
 			heard.longest = Math.max(heard.longest, atob(event.audio).length / 2 / 24000); // in seconds
 		}
 		send.call(this, data);
+	};
+	const createGain = AudioContext.prototype.createGain;
+	AudioContext.prototype.createGain = function () {
+		return heard.volume = createGain.call(this);
 	};
 	for (const [name, count] of [["start", "played"], ["stop", "stopped"]]) {
 		const method = AudioBufferSourceNode.prototype[name];
@@ -61,7 +71,10 @@ func TestTalking(t *testing.T) {
 	p.waitText("microphone-state", "On")
 	p.waitText("state", "Listening")
 	p.wait(`document.getElementById("level").ariaValueNow > 20`)
+	const middleBar = `document.querySelector("#disc i:nth-child(3)").style.getPropertyValue("--level")`
+	p.wait(middleBar + ` > 0.2`)
 	p.waitText("state", "Speaking")
+	p.wait(middleBar + ` > 0.2 && document.getElementById("state").textContent === "Speaking"`)
 	p.waitAnswer("I heard you speak for 1.")
 
 	// Barge-in: the second time that the microphone hears somebody.
@@ -69,7 +82,7 @@ func TestTalking(t *testing.T) {
 	p.wait(`heard.stopped > 0`)
 	p.waitText("state", "Listening")
 
-	p.wait(`document.querySelector(".agent:last-child:not(.interrupted)") && document.getElementById("state").textContent === "Your turn"`)
+	p.waitYourTurn()
 	lines := p.js(`[...document.querySelectorAll(".transcript p")].map((line) => line.textContent).join("\n")`)
 	if strings.Count(lines, "(I spoke for 1.") != 2 || strings.Count(lines, "\n") != 3 || strings.Contains(lines, "…") {
 		t.Errorf("each side spoke twice, and the transcript has:\n%s", lines)
@@ -112,7 +125,36 @@ func TestMuting(t *testing.T) {
 	p.click("microphone")
 	p.waitText("microphone-state", "On")
 	p.click("sound")
-	p.wait(`document.getElementById("sound").ariaPressed === "false"`)
+	p.wait(`document.getElementById("sound").ariaPressed === "false" && heard.volume.gain.value === 0`)
+	p.click("sound")
+	p.wait(`heard.volume.gain.value === 1`)
+	p.mustBeClean()
+}
+
+// TestTranscriptStaysAtItsEnd is about a phone's keyboard, which leaves the page less
+// room: the newest line stays in sight, unless the person reads an older one.
+func TestTranscriptStaysAtItsEnd(t *testing.T) {
+	tall, low := view{width: 390, height: 844}, view{width: 390, height: 500}
+	p := open(t, serve(t), tall)
+	p.click("type")
+	p.waitPhase("talking")
+	for range 2 {
+		p.js(`document.getElementById("line").value = "This is a long message. ".repeat(30)`) // faster than to type it
+		p.say("")
+	}
+	p.waitAnswer("I heard “This is")
+	const hidden = `(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)(document.getElementById("scroller"))`
+	p.look(low)
+	p.wait(`innerHeight === 500 && ` + hidden + ` < 2`)
+	p.look(tall)
+	p.wait(`innerHeight === 844 && ` + hidden + ` < 2`)
+	p.js(`document.getElementById("scroller").scrollTop = 0`)
+	p.look(low)
+	p.wait(`innerHeight === 500`)
+	p.js(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))`)
+	if got := p.js(`document.getElementById("scroller").scrollTop`); got != "0" {
+		t.Errorf("somebody read the first line, and the page scrolled away to %s", got)
+	}
 	p.mustBeClean()
 }
 

@@ -9,10 +9,13 @@ export class Transcript {
   #list;
   #scroller;
   #texts = new Map(); // the element with an item's text, by the item's id
+  #height; // of the scroller, as it was last
 
   constructor(list, scroller) {
     this.#list = list;
     this.#scroller = scroller;
+    this.#height = scroller.clientHeight;
+    new ResizeObserver(() => this.#resized()).observe(scroller);
   }
 
   /** Adds a line that is complete. */
@@ -63,6 +66,14 @@ export class Transcript {
 
   stay(atEnd) {
     if (atEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+  }
+
+  // A phone's keyboard takes room, too. Whether the newest line was in sight depends on the height before.
+  #resized() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    const before = this.#height;
+    this.#height = clientHeight;
+    this.stay(scrollHeight - scrollTop - before < 48);
   }
 
   #text(role, id) {
