@@ -90,7 +90,8 @@ func permanentFailure(status int) error {
 // does not.
 func parseRetryAfter(value string) time.Duration {
 	seconds, err := strconv.ParseUint(value, 10, 64)
-	if err == nil || errors.Is(err, strconv.ErrRange) {
+	// Out of range is found before what follows the digits.
+	if err == nil || errors.Is(err, strconv.ErrRange) && strings.Trim(value, "0123456789") == "" {
 		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {
