@@ -61,7 +61,8 @@ func open(t *testing.T, url string, v view) *page {
 	}
 	p.look(v)
 	p.check(chromedp.Do(ctx, chromedp.Navigate(url)))
-	p.wait(`!document.getElementById("not-running")`)
+	// Until the settings are there, a click does nothing.
+	p.wait(`!document.getElementById("not-running") && (!document.getElementById("talk").disabled || document.body.dataset.phase === "failed")`)
 	return p
 }
 
