@@ -63,11 +63,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	switch d.CountRemainingArgs() {
 	case 0:
 	case 1:
-		if err := h.unmarshalOption(d, "api_key"); err != nil {
+		if err := h.unmarshalAndCheck(d, "api_key"); err != nil {
 			return err
-		}
-		if err := h.Validate(); err != nil {
-			return d.WrapErr(err)
 		}
 		seen["api_key"] = true
 	default:
@@ -92,11 +89,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if count := d.CountRemainingArgs(); count < limits.least || count > limits.most {
 			return d.ArgErr()
 		}
-		if err := h.unmarshalOption(d, option); err != nil {
+		if err := h.unmarshalAndCheck(d, option); err != nil {
 			return err
-		}
-		if err := h.Validate(); err != nil {
-			return d.WrapErr(err)
 		}
 	}
 	return nil
@@ -116,6 +110,18 @@ var optionArgs = map[string]struct{ least, most int }{
 	"prefetch":        {0, 1},
 	"pass_thru":       {0, 0},
 	"transport":       {1, 1},
+}
+
+// unmarshalAndCheck reads an option, and has a mistake in what it says named with
+// its line.
+func (h *Handler) unmarshalAndCheck(d *caddyfile.Dispenser, option string) error {
+	if err := h.unmarshalOption(d, option); err != nil {
+		return err
+	}
+	if err := h.Validate(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
 }
 
 // unmarshalOption reads the arguments of an option, whose number is right.
