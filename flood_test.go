@@ -4,11 +4,9 @@
 package xaitoken_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,24 +31,18 @@ func TestFlood(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := startCaddy(t, newUpstream(t), strings.Replace(simpleSite, "off", fmt.Sprintf("%d 24h", limit), 1))
-			ctx, stop := context.WithCancel(t.Context())
 			var asked, got atomic.Int64
-			var group sync.WaitGroup
-			for range flooders {
-				group.Go(func() {
-					for ctx.Err() == nil {
-						answer, err := s.try(t.Context(), http.MethodPost, s.url+"/session", forwarded(test.from(asked.Add(1)))...)
-						switch {
-						case err != nil:
-							t.Error(err)
-						case answer.StatusCode == http.StatusOK:
-							got.Add(1)
-						case answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "":
-							t.Errorf("the flood got %d", answer.StatusCode)
-						}
-					}
-				})
-			}
+			stop := keepAsking(flooders, func() {
+				answer, err := s.try(t.Context(), http.MethodPost, s.url+"/session", forwarded(test.from(asked.Add(1)))...)
+				switch {
+				case err != nil:
+					t.Error(err)
+				case answer.StatusCode == http.StatusOK:
+					got.Add(1)
+				case answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "":
+					t.Errorf("the flood got %d", answer.StatusCode)
+				}
+			})
 			eventually(t, "the flood is on", func() bool { return asked.Load() > 500 })
 			var slowest time.Duration
 			for other := range others {
@@ -65,7 +57,6 @@ func TestFlood(t *testing.T) {
 				}
 			}
 			stop()
-			group.Wait()
 			if want := test.tokens(asked.Load()); got.Load() != want {
 				t.Errorf("the flood of %d requests got %d tokens, want %d", asked.Load(), got.Load(), want)
 			}

@@ -103,6 +103,29 @@ func (s *caddyServer) postToConfig(up *upstream, seconds int) {
 	})
 }
 
+// keepAsking has clients ask one time after the other, all at once, until the
+// function that it returns is called, which waits for them.
+func keepAsking(clients int, ask func()) (stop func()) {
+	stopped := make(chan struct{})
+	var group sync.WaitGroup
+	for range clients {
+		group.Go(func() {
+			for {
+				select {
+				case <-stopped:
+					return
+				default:
+					ask()
+				}
+			}
+		})
+	}
+	return func() {
+		close(stopped)
+		group.Wait()
+	}
+}
+
 func TestReloadUnderLoad(t *testing.T) {
 	const clients, reloads = 8, 30
 	up, open := newCountedUpstream(t)
@@ -124,20 +147,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 		t.Error("five connections in a row broke")
 	}
-	stop := make(chan struct{})
-	var group sync.WaitGroup
-	for range clients {
-		group.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					ask()
-				}
-			}
-		})
-	}
+	stop := keepAsking(clients, ask)
 	for i := range reloads {
 		// The config serves before it is replaced.
 		before := handedOut.count()
@@ -147,8 +157,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			break
 		}
 	}
-	close(stop)
-	group.Wait()
+	stop()
 
 	total := handedOut.count()
 	t.Logf("%d tokens, %d broken connections", total, broken.Load())

@@ -4,14 +4,11 @@
 package xaitoken_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -28,7 +25,7 @@ func (s *tokens) remember(t *testing.T) sandbox.Fault {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(recorder.Code)
-		_, _ = io.Copy(w, bytes.NewReader(recorder.Body.Bytes()))
+		_, _ = w.Write(recorder.Body.Bytes())
 	}
 }
 
@@ -55,29 +52,18 @@ func TestTokensOverReloads(t *testing.T) {
 			before := s.metricValues()
 
 			var broken atomic.Int64
-			stop := make(chan struct{})
-			var group sync.WaitGroup
-			for range clients {
-				group.Go(func() {
-					for {
-						select {
-						case <-stop:
-							return
-						default:
-						}
-						got, err := s.try(t.Context(), http.MethodPost, s.url+"/session")
-						if err != nil {
-							broken.Add(1)
-							continue
-						}
-						if err := handedOut.add(got); err != nil {
-							t.Error(err)
-						} else if !minted.has(got) {
-							t.Error("a token was handed out that xAI did not mint")
-						}
-					}
-				})
-			}
+			stop := keepAsking(clients, func() {
+				got, err := s.try(t.Context(), http.MethodPost, s.url+"/session")
+				if err != nil {
+					broken.Add(1)
+					return
+				}
+				if err := handedOut.add(got); err != nil {
+					t.Error(err)
+				} else if !minted.has(got) {
+					t.Error("a token was handed out that xAI did not mint")
+				}
+			})
 			for range reloads {
 				served := handedOut.count()
 				eventually(t, "the config has served", func() bool { return handedOut.count() >= served+2*clients })
@@ -86,8 +72,7 @@ func TestTokensOverReloads(t *testing.T) {
 					break
 				}
 			}
-			close(stop)
-			group.Wait()
+			stop()
 
 			// The last stock is thrown away with its config.
 			if err := s.load(simpleSite); err != nil {
