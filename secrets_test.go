@@ -61,6 +61,8 @@ http://SITE {
 }
 `, "RAW", raw.url))
 
+	before := s.metricValues() // of other tests
+
 	var told strings.Builder // all that clients other than the token's got
 	var tokens []string
 	ask := func(path string, header ...string) {
@@ -138,8 +140,9 @@ http://SITE {
 	for _, path := range []string{"/debug/pprof/goroutine?debug=2", "/debug/pprof/heap?debug=1", "/debug/pprof/cmdline", "/debug/vars", "/reverse_proxy/upstreams"} {
 		records[path] = s.do(http.MethodGet, s.admin+path).body
 	}
+	after := s.metricValues()
 	for _, reason := range xaitoken.FailureReasons() {
-		if !strings.Contains(records["the metrics"], `caddy_xai_ephemeral_token_errors_total{reason="`+reason+`"}`) {
+		if series := failureSeries(reason); after[series] <= before[series] {
 			t.Errorf("the failure %s was not driven", reason)
 		}
 	}
@@ -159,6 +162,8 @@ http://SITE {
 // leave asks for a token and goes away while the call to xAI hangs.
 func (s *caddyServer) leave(up *upstream) {
 	s.t.Helper()
+	gone := failureSeries("client_gone")
+	before := s.metricValues()[gone]
 	ctx, leave := context.WithCancel(s.t.Context())
 	defer leave()
 	up.Script(func(w http.ResponseWriter, r *http.Request, mint http.HandlerFunc) {
@@ -168,9 +173,11 @@ func (s *caddyServer) leave(up *upstream) {
 	if got, err := s.try(ctx, http.MethodPost, s.url+"/session"); err == nil {
 		s.t.Errorf("a client that left got %d", got.StatusCode)
 	}
-	eventually(s.t, "the client's leaving is recorded", func() bool {
-		return s.metricValues()[`caddy_xai_ephemeral_token_errors_total{reason="client_gone"}`] > 0
-	})
+	eventually(s.t, "the client's leaving is recorded", func() bool { return s.metricValues()[gone] > before })
+}
+
+func failureSeries(reason string) string {
+	return `caddy_xai_ephemeral_token_errors_total{reason="` + reason + `"}`
 }
 
 // TestLiteralKeyIsNotInTheTraceLog keeps a key that stands in the config, all of
