@@ -27,20 +27,38 @@ type tokenCounts struct {
 	stock      float64 // waiting to be handed out
 }
 
-// readTokenCounts asks a Caddy's admin API for the plugin's metrics.
-func readTokenCounts(ctx context.Context, admin string) (tokenCounts, error) {
-	url := "http://" + admin + "/metrics"
+// fetchAdmin gets a page of a Caddy's admin API.
+func fetchAdmin(ctx context.Context, admin, path string) ([]byte, error) {
+	url := "http://" + admin + path
 	status, body, err := fetch(ctx, http.MethodGet, url)
 	if err != nil {
-		return tokenCounts{}, err
+		return nil, err
 	}
 	if status != http.StatusOK {
-		return tokenCounts{}, fmt.Errorf("%s: got %d", url, status)
+		return nil, fmt.Errorf("%s: got %d", url, status)
+	}
+	return body, nil
+}
+
+// readMetrics asks a Caddy's admin API for its metrics, by their names.
+func readMetrics(ctx context.Context, admin string) (map[string]*dto.MetricFamily, error) {
+	body, err := fetchAdmin(ctx, admin, "/metrics")
+	if err != nil {
+		return nil, err
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
 	if err != nil {
-		return tokenCounts{}, fmt.Errorf("%s: %w", url, err)
+		return nil, fmt.Errorf("the metrics of %s: %w", admin, err)
+	}
+	return families, nil
+}
+
+// readTokenCounts makes counts of the plugin's metrics.
+func readTokenCounts(ctx context.Context, admin string) (tokenCounts, error) {
+	families, err := readMetrics(ctx, admin)
+	if err != nil {
+		return tokenCounts{}, err
 	}
 	const prefix = "caddy_xai_ephemeral_token_"
 	var counts tokenCounts

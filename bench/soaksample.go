@@ -8,13 +8,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"time"
-
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 )
 
 // minSamples is how many are needed to tell growth from chance.
@@ -49,21 +45,12 @@ func (s sample) String() string {
 
 // takeSample collects the garbage of a Caddy and reads its metrics.
 func takeSample(ctx context.Context, admin string) (sample, error) {
-	var body []byte
-	for _, path := range []string{"/debug/pprof/heap?gc=1", "/metrics"} {
-		status, got, err := fetch(ctx, http.MethodGet, "http://"+admin+path)
-		if err == nil && status != http.StatusOK {
-			err = fmt.Errorf("got %d", status)
-		}
-		if err != nil {
-			return sample{}, fmt.Errorf("reading %s: %w", path, err)
-		}
-		body = got
+	if _, err := fetchAdmin(ctx, admin, "/debug/pprof/heap?gc=1"); err != nil {
+		return sample{}, err
 	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
+	families, err := readMetrics(ctx, admin)
 	if err != nil {
-		return sample{}, fmt.Errorf("reading /metrics: %w", err)
+		return sample{}, err
 	}
 	var taken sample
 	for _, m := range soakedMetrics {
