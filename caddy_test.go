@@ -37,6 +37,7 @@ import (
 const testKey = "xai-test-key-0123456789abcdef"
 
 func TestMain(m *testing.M) {
+	beCaddy()
 	goleak.VerifyTestMain(m,
 		// CertMagic's storage notices only every 5 seconds that a lock is gone.
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),

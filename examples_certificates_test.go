@@ -22,10 +22,7 @@ func (s *caddyServer) clientWithCertificate(a *authority, name string) *http.Cli
 		s.t.Fatalf("Caddy's root certificate is %q", root)
 	}
 	if name != "" {
-		pair, err := tls.LoadX509KeyPair(filepath.Join(a.dir, name+".crt"), filepath.Join(a.dir, name+".key"))
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		pair := a.load(name)
 		// Not by Certificates: the client would keep back what the server does not
 		// say it trusts, and an attacker's client does not do that favour.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }

@@ -23,11 +23,7 @@ func TestFaultsBeforeTheRequest(t *testing.T) {
 	ca.issueServer("wrong", []string{"api.x.test"})
 	trust := "tls_trust_pool file " + filepath.ToSlash(dir) + "/ca.crt"
 	config := func(name string) *tls.Config {
-		pair, err := tls.LoadX509KeyPair(filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+		return &tls.Config{Certificates: []tls.Certificate{ca.load(name)}, MinVersion: tls.VersionTLS12}
 	}
 	wrong := func(conn net.Conn) {
 		_ = tls.Server(conn, config("wrong")).Handshake() //nolint:noctx // the upstream's end ends it

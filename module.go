@@ -10,6 +10,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,7 +74,9 @@ type Handler struct {
 	// placeholders and is empty when the config is loaded is an error. A literal
 	// key works but is warned of, since everybody who can read the config, or
 	// ask the admin API for it, can read the key; so does `{$XAI_API_KEY}` in a
-	// Caddyfile, which becomes literal. Default: `{env.XAI_API_KEY}`.
+	// Caddyfile, which becomes literal. So is a key in the environment of a Caddy
+	// that runs with `--environ`, as the service of Caddy's packages does: it
+	// prints its environment when it starts. Default: `{env.XAI_API_KEY}`.
 	APIKey string `json:"api_key,omitempty"`
 
 	// How long a token can be used to open a session. A session that is open
@@ -172,6 +176,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.logger.Warn("the API key stands in the config itself, where the admin API and the autosaved config show it; " +
 			"a placeholder such as {env.XAI_API_KEY} or {file./run/secrets/xai_api_key} keeps it out")
 	}
+	if h.apiKeyIsPrinted() {
+		h.logger.Warn("this Caddy prints its environment, and the API key with it, because it runs with --environ, as the service of Caddy's packages does; " +
+			"a placeholder such as {file./run/secrets/xai_api_key} keeps the key out")
+	}
 	return nil
 }
 
@@ -243,6 +251,11 @@ func (h *Handler) shownAPIKey() string {
 // apiKeyIsLiteral reports whether any of the key stands in the config itself.
 func (h *Handler) apiKeyIsLiteral() bool {
 	return strings.TrimSpace(caddy.NewEmptyReplacer().ReplaceAll(h.APIKey, "")) != ""
+}
+
+// apiKeyIsPrinted reports whether Caddy printed the key when it started.
+func (h *Handler) apiKeyIsPrinted() bool {
+	return strings.Contains(h.APIKey, "{env.") && slices.Contains(os.Args, "--environ")
 }
 
 func (h *Handler) provisionClient(ctx caddy.Context) error {

@@ -99,20 +99,26 @@ func (a *authority) issueClient(name string) {
 	})
 }
 
+// load returns a certificate that was issued, with its key.
+func (a *authority) load(name string) tls.Certificate {
+	a.t.Helper()
+	pair, err := tls.LoadX509KeyPair(filepath.Join(a.dir, name+".crt"), filepath.Join(a.dir, name+".key"))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return pair
+}
+
 // newMutualTLSUpstream is an upstream that wants a client certificate of the
 // authority and shows the named one of its own.
 func newMutualTLSUpstream(t *testing.T, a *authority, certificate string) *upstream {
 	t.Helper()
-	pair, err := tls.LoadX509KeyPair(filepath.Join(a.dir, certificate+".crt"), filepath.Join(a.dir, certificate+".key"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	clients := x509.NewCertPool()
 	clients.AddCert(a.cert)
 	u := &upstream{Server: &sandbox.Server{APIKey: testKey}}
 	u.server = httptest.NewUnstartedServer(u)
 	u.server.TLS = &tls.Config{
-		Certificates: []tls.Certificate{pair},
+		Certificates: []tls.Certificate{a.load(certificate)},
 		ClientAuth:   tls.RequireAndVerifyClientCert,
 		ClientCAs:    clients,
 		MinVersion:   tls.VersionTLS12,

@@ -5,7 +5,9 @@ package xaitoken_test
 
 import (
 	"context"
+	"crypto/tls"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,7 +23,10 @@ func TestNoSecretLeaks(t *testing.T) {
 	spans := startCollector(t)
 	up := newUpstream(t)
 	raw := newRawUpstream(t)
-	s := startCaddy(t, up, strings.ReplaceAll(`
+	ca := newAuthority(t, t.TempDir())
+	ca.issueServer("named", []string{testKey + ".example.com"})
+	named := newRawTLSUpstream(t, &tls.Config{Certificates: []tls.Certificate{ca.load("named")}, MinVersion: tls.VersionTLS12})
+	s := startCaddy(t, up, strings.NewReplacer("RAW", raw.url, "NAMED", named.url, "CA_FILE", filepath.ToSlash(ca.dir)+"/ca.crt").Replace(`
 http://SITE {
 	tracing
 	log {
@@ -55,11 +60,19 @@ http://SITE {
 		rate_limit off
 		timeout 300ms
 	}
+	xai_ephemeral_token /named {env.XAI_TEST_KEY} {
+		endpoint NAMED
+		retries 0
+		transport http {
+			tls_trust_pool file CA_FILE
+			tls_server_name api.x.ai
+		}
+	}
 	handle_errors {
 		respond "{err.status_code} {err.message} {err.trace} {err.id}"
 	}
 }
-`, "RAW", raw.url))
+`))
 
 	before := s.metricValues() // of other tests
 
@@ -111,6 +124,7 @@ http://SITE {
 	if got := s.do(http.MethodPost, s.url+"/page"); got.StatusCode != http.StatusOK || !strings.HasPrefix(got.body, "xai-realtime-client-secret-") {
 		t.Errorf("the page got %d", got.StatusCode)
 	}
+	ask("/named")   // from a server whose certificate has the key
 	ask("/page")    // over its limit
 	ask("/keyless") // without a key
 	told.WriteString(s.do(http.MethodPut, s.url+"/session").body)
@@ -126,6 +140,7 @@ http://SITE {
 	eventually(t, "all is recorded", func() bool {
 		return strings.Contains(spans.spans(), raw.url) &&
 			strings.Contains(s.readFile("caddy.log"), "prefetching paused") &&
+			strings.Contains(s.readFile("caddy.log"), "certificate is valid for [key]") &&
 			strings.Contains(s.readFile("access.log"), tokenID(tokens[2])) &&
 			strings.Count(s.readFile("access.log"), `"uri":"/raw"`) == 10
 	})

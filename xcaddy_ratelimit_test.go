@@ -30,7 +30,7 @@ func startFleet(t *testing.T, binary string, up *upstream, environ ...string) *f
 	t.Helper()
 	f := &fleet{shared: t.TempDir()}
 	for i, site := range freeAddresses(t, len(f.instances)) {
-		f.instances[i] = startBinary(t, binary, filepath.Join("examples", "rate-limit", "Caddyfile"), site, append([]string{
+		f.instances[i] = startBinary(t, binary, []string{"run", "--config", filepath.Join("examples", "rate-limit", "Caddyfile")}, site, append([]string{
 			"SITE_ADDRESS=http://" + site, "XAI_URL=" + up.server.URL, "SHARED_DIR=" + filepath.ToSlash(f.shared),
 			"RATE_LIMIT=20", "RATE_WINDOW=10m", "SYNC_INTERVAL=20ms",
 		}, environ...)...)

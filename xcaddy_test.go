@@ -6,9 +6,7 @@
 package xaitoken_test
 
 import (
-	"context"
 	"crypto/sha256"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,7 +39,7 @@ func TestXcaddy(t *testing.T) {
 		up, site := newUpstream(t), freeAddresses(t, 1)[0]
 		key := filepath.Join(t.TempDir(), "xai_api_key")
 		writeFile(t, key, testKey+"\n")
-		s := startBinary(t, binary, filepath.Join("examples", "docker", "Caddyfile"), site,
+		s := startBinary(t, binary, []string{"run", "--config", filepath.Join("examples", "docker", "Caddyfile")}, site,
 			"SITE_ADDRESS=http://"+site, "XAI_URL="+up.server.URL, "XAI_API_KEY=", "XAI_API_KEY_FILE="+filepath.ToSlash(key))
 		up.mustOpenOneSession(t, decodeToken(t, s.post()).Value)
 	})
@@ -72,35 +70,6 @@ func checksum(t *testing.T, file string) [sha256.Size]byte {
 		t.Fatal(err)
 	}
 	return sha256.Sum256(content)
-}
-
-// startBinary runs a Caddy of its own until the test ends, which serves a config
-// on an address. It has a home and an admin API of its own.
-func startBinary(t *testing.T, binary, config, site string, environ ...string) *caddyServer {
-	t.Helper()
-	s := &caddyServer{t: t, url: "http://" + site, dir: t.TempDir(), client: newHTTPClient(t)}
-	ctx, cancel := context.WithCancel(t.Context())
-	command := exec.CommandContext(ctx, binary, "run", "--config", config)
-	command.Env = append(os.Environ(), "XAI_API_KEY="+testKey, "CADDY_ADMIN="+freeAddresses(t, 1)[0],
-		"HOME="+s.dir, "XDG_DATA_HOME="+filepath.Join(s.dir, "data"), "XDG_CONFIG_HOME="+filepath.Join(s.dir, "config"))
-	command.Env = append(command.Env, environ...)
-	var output strings.Builder // read only when the process has ended
-	command.Stderr = &output
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		_ = command.Wait()
-		if t.Failed() {
-			t.Log(output.String())
-		}
-	})
-	eventually(t, "Caddy serves", func() bool {
-		_, err := s.try(t.Context(), http.MethodGet, s.url)
-		return err == nil
-	})
-	return s
 }
 
 // run runs a command and returns what it prints.

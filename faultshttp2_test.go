@@ -1,0 +1,271 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// http2FaultCase is one place in an exchange over HTTP/2 and what befalls it
+// there.
+type http2FaultCase struct {
+	name   string
+	do     http2Fault
+	status int
+	final  bool // another attempt would not change it, so there is none
+}
+
+// errEnd ends a connection.
+var errEnd = errors.New("the end")
+
+// http2Faults lists what can befall an exchange over HTTP/2.
+func http2Faults() []http2FaultCase {
+	var all []http2FaultCase
+	for place, before := range map[string]http2Fault{
+		"before the answer": func(*http2Conn, uint32) error { return nil },
+		"before the body":   okHeaders,
+		"in the body": func(conn *http2Conn, stream uint32) error {
+			return errors.Join(okHeaders(conn, stream), conn.WriteData(stream, false, []byte(`{"value":"`)))
+		},
+	} {
+		after := func(do http2Fault) http2Fault {
+			return func(conn *http2Conn, stream uint32) error {
+				return errors.Join(before(conn, stream), do(conn, stream))
+			}
+		}
+		all = append(all,
+			http2FaultCase{"silence " + place, after(nothing), 504, false},
+			http2FaultCase{"a connection that dies " + place, after(dieSilently), 504, false},
+			http2FaultCase{"an end " + place, after(end), 502, false},
+			http2FaultCase{"a reset of the connection " + place, after(resetConnection), 502, false},
+			http2FaultCase{"a reset of the stream " + place, after(resetStream(http2.ErrCodeInternal)), 502, false},
+			http2FaultCase{"an endless flood of pings " + place, after(floodOf((*http2Conn).ping)), 504, false},
+			http2FaultCase{"an endless flood of settings " + place, after(floodOf(func(conn *http2Conn, _ uint32) error { return conn.WriteSettings() })), 504, false},
+			http2FaultCase{"no HTTP/2 " + place, after(sayPlainly("HTTP/1.1 200 OK\r\n\r\n")), 502, false},
+			http2FaultCase{"a window that overflows " + place, after(overflow), 502, false},
+			http2FaultCase{"a setting that cannot be " + place, after(badSetting), 502, false},
+			http2FaultCase{"an answer nobody asked for " + place, after(push), 502, false},
+		)
+	}
+	return append(all,
+		http2FaultCase{"a protocol error of the stream", resetStream(http2.ErrCodeProtocol), 502, false},
+		// Go's client itself tries these again, and waits longer from time to time.
+		http2FaultCase{"a refusal of the stream", resetStream(http2.ErrCodeRefusedStream), 504, false},
+		http2FaultCase{"a goodbye", goAway(http2.ErrCodeNo), 504, false},
+		http2FaultCase{"a goodbye for calling too often", goAway(http2.ErrCodeEnhanceYourCalm), 502, false},
+
+		http2FaultCase{"no status", func(conn *http2Conn, stream uint32) error {
+			return conn.writeHeaders(stream, "content-type", "application/json")
+		}, 502, false},
+		http2FaultCase{"a status that is none", func(conn *http2Conn, stream uint32) error {
+			return conn.writeHeaders(stream, ":status", "ok")
+		}, 502, false},
+		http2FaultCase{"a header of a megabyte", func(conn *http2Conn, stream uint32) error {
+			return conn.writeLongHeader(stream, 1<<20)
+		}, 502, false},
+		http2FaultCase{"an endless flood of headers", func(conn *http2Conn, stream uint32) error {
+			return conn.writeLongHeader(stream, math.MaxInt)
+		}, 502, false},
+		http2FaultCase{"an endless flood of early answers", floodOf(func(conn *http2Conn, stream uint32) error {
+			return conn.writeHeaders(stream, ":status", "103", "link", "</a>")
+		}), 502, false},
+		http2FaultCase{"a drip in the body", func(conn *http2Conn, stream uint32) error {
+			return errors.Join(okHeaders(conn, stream), floodOf(func(conn *http2Conn, stream uint32) error {
+				time.Sleep(20 * time.Millisecond) // its manner, not a wait for anything
+				return conn.WriteData(stream, false, []byte("x"))
+			})(conn, stream))
+		}, 504, false},
+		http2FaultCase{"an endless flood in the body", func(conn *http2Conn, stream uint32) error {
+			return errors.Join(okHeaders(conn, stream), floodOf(func(conn *http2Conn, stream uint32) error {
+				return conn.WriteData(stream, false, make([]byte, 4096))
+			})(conn, stream))
+		}, 502, true},
+		http2FaultCase{"less than was announced", bodyOf("100", "{}"), 502, false},
+		http2FaultCase{"more than was announced", bodyOf("1", "{}"), 502, false},
+		http2FaultCase{"a good answer, and then a goodbye", func(conn *http2Conn, stream uint32) error {
+			return errors.Join(goodFrames(conn, stream), conn.WriteGoAway(stream, http2.ErrCodeNo, nil))
+		}, 200, true},
+		http2FaultCase{"a good answer, and then a reset of the stream", func(conn *http2Conn, stream uint32) error {
+			return errors.Join(goodFrames(conn, stream), conn.WriteRSTStream(stream, http2.ErrCodeNo))
+		}, 200, true},
+		http2FaultCase{"a good answer, and then an end", func(conn *http2Conn, stream uint32) error {
+			return errors.Join(goodFrames(conn, stream), errEnd)
+		}, 200, true},
+	)
+}
+
+func okHeaders(conn *http2Conn, stream uint32) error {
+	return conn.writeHeaders(stream, ":status", "200")
+}
+
+func nothing(*http2Conn, uint32) error { return nil }
+
+func end(*http2Conn, uint32) error { return errEnd }
+
+// dieSilently answers nothing any more, pings neither.
+func dieSilently(conn *http2Conn, _ uint32) error {
+	_, err := io.Copy(io.Discard, conn.bare)
+	return errors.Join(err, errEnd)
+}
+
+func resetConnection(conn *http2Conn, _ uint32) error {
+	reset(conn.bare)
+	return errEnd
+}
+
+func resetStream(code http2.ErrCode) http2Fault {
+	return func(conn *http2Conn, stream uint32) error { return conn.WriteRSTStream(stream, code) }
+}
+
+// goAway says that nothing of what was asked has been looked at.
+func goAway(code http2.ErrCode) http2Fault {
+	return func(conn *http2Conn, _ uint32) error { return conn.WriteGoAway(0, code, []byte("no "+testKey)) }
+}
+
+func (conn *http2Conn) ping(uint32) error { return conn.WritePing(false, [8]byte{}) }
+
+// floodOf does the same again and again, and reads nothing meanwhile.
+func floodOf(do http2Fault) http2Fault {
+	return func(conn *http2Conn, stream uint32) error {
+		for {
+			if err := do(conn, stream); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// sayPlainly sends a text that is no frame.
+func sayPlainly(text string) http2Fault {
+	return func(conn *http2Conn, _ uint32) error {
+		_, err := io.WriteString(conn.bare, text)
+		return err
+	}
+}
+
+func overflow(conn *http2Conn, _ uint32) error { return conn.WriteWindowUpdate(0, math.MaxInt32) }
+
+func badSetting(conn *http2Conn, _ uint32) error {
+	return conn.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: math.MaxUint32})
+}
+
+// closeWindow has no room for a byte of the next request's body.
+func closeWindow(conn *http2Conn, stream uint32) error {
+	return errors.Join(conn.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}), goodFrames(conn, stream))
+}
+
+func push(conn *http2Conn, stream uint32) error {
+	return conn.WritePushPromise(http2.PushPromiseParam{StreamID: stream, PromiseID: 2, EndHeaders: true})
+}
+
+// writeLongHeader sends a header over as many frames as it takes.
+func (conn *http2Conn) writeLongHeader(stream uint32, size int) error {
+	// A literal field without a name in the table, whose value is announced at two
+	// gigabytes.
+	beginning := "\x00\x01a\x7f\x80\xff\xff\xff\x07"
+	if err := conn.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte(beginning)}); err != nil {
+		return err
+	}
+	for part := make([]byte, 4096); size > 0; size -= len(part) {
+		if err := conn.WriteContinuation(stream, false, part); err != nil {
+			return err
+		}
+	}
+	return conn.WriteContinuation(stream, true, nil)
+}
+
+// bodyOf sends a body, and announces it at some length.
+func bodyOf(length, body string) http2Fault {
+	return func(conn *http2Conn, stream uint32) error {
+		return errors.Join(conn.writeHeaders(stream, ":status", "200", "content-length", length),
+			conn.WriteData(stream, true, []byte(body)))
+	}
+}
+
+// TestHTTP2Faults is TestFaults over HTTP/2: for a request that is not tried
+// again, and for one that is, on a connection that served before.
+func TestHTTP2Faults(t *testing.T) {
+	ca := newAuthority(t, t.TempDir())
+	ca.issueServer("server", nil, net.IPv4(127, 0, 0, 1))
+	pair := ca.load("server")
+	cases := http2Faults()
+	ups := make([][2]*http2Upstream, len(cases))
+	var site strings.Builder
+	site.WriteString("http://SITE {\n")
+	endpoint := func(path, url, options string) {
+		fmt.Fprintf(&site, "\txai_ephemeral_token /%s %s {\n\t\tendpoint %s\n\t\trate_limit off\n\t\t%s\n\t\ttransport http {\n\t\t\ttls_trust_pool file %s/ca.crt\n\t\t}\n\t}\n",
+			path, testKey, url, options, ca.dir)
+	}
+	for i := range cases {
+		ups[i] = [2]*http2Upstream{newHTTP2Upstream(t, pair), newHTTP2Upstream(t, pair)}
+		endpoint(fmt.Sprintf("%d/always", i), ups[i][0].url, fmt.Sprintf("retries 0\n\t\ttimeout %s", faultTimeout))
+		endpoint(fmt.Sprintf("%d/once", i), ups[i][1].url, fmt.Sprintf("retries 2\n\t\ttimeout %s", 3*faultTimeout))
+	}
+	stalled := newHTTP2Upstream(t, pair)
+	stalled.script(nil, closeWindow)
+	endpoint("stalled", stalled.url, fmt.Sprintf("retries 0\n\t\ttimeout %s", faultTimeout))
+	site.WriteString("}\n")
+	s := startCaddy(t, nil, site.String())
+
+	ask := func(t *testing.T, path string, want int) {
+		t.Helper()
+		start := time.Now()
+		got, err := s.try(t.Context(), http.MethodPost, s.url+path)
+		if err != nil {
+			t.Error(err)
+		} else if got.StatusCode != want {
+			t.Errorf("%s: got %d, want %d", path, got.StatusCode, want)
+		}
+		// A machine that is busy may be late, but not for long.
+		if took := time.Since(start); took > 3*faultTimeout+time.Second {
+			t.Errorf("%s: it took %s", path, took)
+		}
+	}
+	t.Run("each", func(t *testing.T) {
+		for i, test := range cases {
+			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
+				var group sync.WaitGroup
+				group.Go(func() {
+					defer ups[i][0].shutDown() // a flood would go on
+					ups[i][0].script(test.do)
+					ask(t, fmt.Sprintf("/%d/always", i), test.status)
+				})
+				group.Go(func() {
+					defer ups[i][1].shutDown()
+					ups[i][1].script(nil, nil, test.do)
+					path, want, calls := fmt.Sprintf("/%d/once", i), http.StatusOK, 3
+					if test.final {
+						want, calls = test.status, 2
+					}
+					ask(t, path, http.StatusOK)
+					ask(t, path, want)
+					if n := ups[i][1].called(); n != calls {
+						t.Errorf("xAI was called %d times, want %d", n, calls)
+					}
+				})
+				group.Wait()
+			})
+		}
+		t.Run("a request's body that is not taken", func(t *testing.T) {
+			t.Parallel()
+			ask(t, "/stalled", http.StatusOK)
+			ask(t, "/stalled", http.StatusGatewayTimeout)
+		})
+	})
+	if log := s.readFile("caddy.log"); strings.Contains(log, "no "+testKey) {
+		t.Errorf("the log has the key: %s", around(log, "no "+testKey))
+	}
+}

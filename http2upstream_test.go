@@ -1,0 +1,168 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xaitoken_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// http2Upstream stands in for xAI with frames that need not be HTTP/2.
+type http2Upstream struct {
+	url      string
+	listener net.Listener
+	groups   sync.WaitGroup
+
+	mu      sync.Mutex
+	open    map[net.Conn]bool
+	calls   int          // how many requests arrived, to their end
+	first   []http2Fault // what the first of them meet; nil is a good answer
+	forever http2Fault   // what all others meet
+}
+
+// http2Fault is what a peer does in place of a good answer. An error ends the
+// connection, which is served on after nil.
+type http2Fault func(conn *http2Conn, stream uint32) error
+
+// http2Conn is the server's end of a connection.
+type http2Conn struct {
+	*http2.Framer
+	bare    net.Conn
+	block   bytes.Buffer
+	encoder *hpack.Encoder
+}
+
+func newHTTP2Upstream(t *testing.T, certificate tls.Certificate) *http2Upstream {
+	t.Helper()
+	bare, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &http2Upstream{url: "https://" + bare.Addr().String() + "/frames", open: make(map[net.Conn]bool)}
+	u.listener = tls.NewListener(bare, &tls.Config{
+		Certificates: []tls.Certificate{certificate}, NextProtos: []string{http2.NextProtoTLS}, MinVersion: tls.VersionTLS12,
+	})
+	u.groups.Go(func() {
+		for {
+			conn, err := u.listener.Accept()
+			if err != nil {
+				return
+			}
+			u.mu.Lock()
+			u.open[conn] = true
+			u.mu.Unlock()
+			u.groups.Go(func() {
+				u.serve(conn)
+				_ = conn.Close()
+			})
+		}
+	})
+	t.Cleanup(u.shutDown)
+	return u
+}
+
+// shutDown refuses connections from now on and breaks those that are open.
+func (u *http2Upstream) shutDown() {
+	_ = u.listener.Close()
+	u.mu.Lock()
+	for conn := range u.open {
+		_ = tcp(conn).Close()
+	}
+	u.mu.Unlock()
+	u.groups.Wait()
+}
+
+func (u *http2Upstream) serve(bare net.Conn) {
+	if _, err := io.CopyN(io.Discard, bare, int64(len(http2.ClientPreface))); err != nil {
+		return
+	}
+	conn := &http2Conn{Framer: http2.NewFramer(bare, bare), bare: bare}
+	conn.AllowIllegalWrites = true
+	conn.encoder = hpack.NewEncoder(&conn.block)
+	if conn.WriteSettings() != nil {
+		return
+	}
+	for {
+		frame, err := conn.ReadFrame()
+		if err != nil || u.answer(conn, frame) != nil {
+			return
+		}
+	}
+}
+
+// answer does what a frame asks for.
+func (u *http2Upstream) answer(conn *http2Conn, frame http2.Frame) error {
+	switch frame := frame.(type) {
+	case *http2.SettingsFrame:
+		if !frame.IsAck() {
+			return conn.WriteSettingsAck()
+		}
+	case *http2.PingFrame:
+		if !frame.IsAck() {
+			return conn.WritePing(true, frame.Data)
+		}
+	case *http2.DataFrame:
+		if frame.StreamEnded() {
+			return u.next()(conn, frame.StreamID)
+		}
+	}
+	return nil
+}
+
+func (u *http2Upstream) next() http2Fault {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.calls++
+	fault := u.forever
+	if len(u.first) > 0 {
+		fault, u.first = u.first[0], u.first[1:]
+	}
+	if fault == nil {
+		fault = goodFrames
+	}
+	return fault
+}
+
+// script sets what the next requests meet, one after the other, and what all later
+// ones do.
+func (u *http2Upstream) script(forever http2Fault, first ...http2Fault) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.first, u.forever = first, forever
+}
+
+func (u *http2Upstream) called() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.calls
+}
+
+// writeHeaders sends headers, given as name, value pairs.
+func (conn *http2Conn) writeHeaders(stream uint32, fields ...string) error {
+	conn.block.Reset()
+	for i := 0; i < len(fields); i += 2 {
+		if err := conn.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}); err != nil {
+			return err
+		}
+	}
+	return conn.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: conn.block.Bytes(), EndHeaders: true})
+}
+
+// goodFrames is what xAI would answer.
+func goodFrames(conn *http2Conn, stream uint32) error {
+	if err := conn.writeHeaders(stream, ":status", "200", "content-type", "application/json"); err != nil {
+		return err
+	}
+	body := fmt.Sprintf(`{"value":"xai-realtime-client-secret-frames%d","expires_at":4000000000}`, time.Now().UnixNano())
+	return conn.WriteData(stream, true, []byte(body))
+}
