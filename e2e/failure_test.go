@@ -50,10 +50,13 @@ func TestRateLimit(t *testing.T) {
 	p := open(t, serve(t, tokens, tokens+"\nrate_limit 1 1m"), view{})
 	p.click("type")
 	p.waitPhase("talking")
+	p.say("Remember this.")
+	p.waitAnswer("I heard “Remember this.”.")
 	p.click("end")
 	p.waitPhase("ready")
 	p.click("type")
 	p.waitPhase("failed")
+	p.waitAnswer("I heard “Remember this.”.") // what failed took nothing away
 	p.mustExplain("Too many conversations in a short time", "Wait ")
 	p.waitText("talk", "Try again in 5")
 	p.click("talk") // too early

@@ -33,7 +33,6 @@ async function start(withMicrophone) {
   const mine = { abort: new AbortController(), playback: createPlayback() }; // sound needs the click
   call = mine;
   token = null;
-  transcript.clear();
   clearNotice();
   show("connecting", "Connecting", "One moment, please.");
   ui.end.focus({ preventScroll: true });
@@ -52,6 +51,7 @@ async function start(withMicrophone) {
     fail(error);
     return;
   }
+  transcript.clear(); // not before: an attempt that fails must not cost the last conversation
   mine.since = performance.now();
   mine.conversation = new Conversation(socket, { settings, transcript, playback: mine.playback });
   listen(mine);
