@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestFaultsBeforeTheRequest stops the bytes before there is a connection that a
@@ -73,14 +72,7 @@ func TestFaultsBeforeTheRequest(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			ask := func(path string, want int) {
 				t.Helper()
-				start := time.Now()
-				got := s.do(http.MethodPost, fmt.Sprintf("%s/%d/%s", s.url, i, path))
-				if got.StatusCode != want {
-					t.Errorf("%s: got %d, want %d", path, got.StatusCode, want)
-				}
-				if took := time.Since(start); took > 2*faultTimeout+time.Second {
-					t.Errorf("%s: it took %s", path, took)
-				}
+				s.expect(t, fmt.Sprintf("%s/%d/%s", s.url, i, path), want, 2*faultTimeout)
 			}
 			if ups[i] != nil {
 				ups[i].script(test.do)

@@ -19,12 +19,9 @@ import (
 
 // http2Upstream stands in for xAI with frames that need not be HTTP/2.
 type http2Upstream struct {
-	url      string
-	listener net.Listener
-	groups   sync.WaitGroup
+	*rawUpstream
 
 	mu      sync.Mutex
-	open    map[net.Conn]bool
 	calls   int          // how many requests arrived, to their end
 	first   []http2Fault // what the first of them meet; nil is a good answer
 	forever http2Fault   // what all others meet
@@ -44,42 +41,11 @@ type http2Conn struct {
 
 func newHTTP2Upstream(t *testing.T, certificate tls.Certificate) *http2Upstream {
 	t.Helper()
-	bare, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &http2Upstream{url: "https://" + bare.Addr().String() + "/frames", open: make(map[net.Conn]bool)}
-	u.listener = tls.NewListener(bare, &tls.Config{
-		Certificates: []tls.Certificate{certificate}, NextProtos: []string{http2.NextProtoTLS}, MinVersion: tls.VersionTLS12,
-	})
-	u.groups.Go(func() {
-		for {
-			conn, err := u.listener.Accept()
-			if err != nil {
-				return
-			}
-			u.mu.Lock()
-			u.open[conn] = true
-			u.mu.Unlock()
-			u.groups.Go(func() {
-				u.serve(conn)
-				_ = conn.Close()
-			})
-		}
-	})
-	t.Cleanup(u.shutDown)
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{http2.NextProtoTLS}, MinVersion: tls.VersionTLS12}
+	u := &http2Upstream{rawUpstream: newRawTLSUpstream(t, config)}
+	u.early = true // frames in place of what rawUpstream would answer
+	u.rawUpstream.script(func(conn net.Conn) { u.serve(tls.Server(conn, config)) })
 	return u
-}
-
-// shutDown refuses connections from now on and breaks those that are open.
-func (u *http2Upstream) shutDown() {
-	_ = u.listener.Close()
-	u.mu.Lock()
-	for conn := range u.open {
-		_ = tcp(conn).Close()
-	}
-	u.mu.Unlock()
-	u.groups.Wait()
 }
 
 func (u *http2Upstream) serve(bare net.Conn) {

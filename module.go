@@ -255,7 +255,9 @@ func (h *Handler) apiKeyIsLiteral() bool {
 
 // apiKeyIsPrinted reports whether Caddy printed the key when it started.
 func (h *Handler) apiKeyIsPrinted() bool {
-	return strings.Contains(h.APIKey, "{env.") && slices.Contains(os.Args, "--environ")
+	return strings.Contains(h.APIKey, "{env.") && slices.ContainsFunc(os.Args, func(arg string) bool {
+		return arg == "-e" || arg == "--environ" || arg == "--environ=true"
+	})
 }
 
 func (h *Handler) provisionClient(ctx caddy.Context) error {

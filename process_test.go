@@ -77,8 +77,12 @@ func (s *caddyServer) command(binary string, args ...string) *exec.Cmd {
 	s.t.Cleanup(func() { _ = output.Close() })
 	command := exec.CommandContext(s.t.Context(), binary, args...) //nolint:gosec // our own binary
 	command.Stdout, command.Stderr = output, output
-	command.Env = append(os.Environ(), asCaddy+"=yes", "HOME="+s.dir,
-		"XDG_DATA_HOME="+filepath.Join(s.dir, "data"), "XDG_CONFIG_HOME="+filepath.Join(s.dir, "config"))
+	// Little of this process's environment, since --environ prints it.
+	command.Env = []string{asCaddy + "=yes", "HOME=" + s.dir,
+		"XDG_DATA_HOME=" + filepath.Join(s.dir, "data"), "XDG_CONFIG_HOME=" + filepath.Join(s.dir, "config")}
+	for _, name := range []string{"PATH", "SystemRoot", "TEMP", "TMP"} {
+		command.Env = append(command.Env, name+"="+os.Getenv(name))
+	}
 	return command
 }
 

@@ -30,7 +30,8 @@ type rawUpstream struct {
 	reached  int        // how many exchanges, or with early connections, there were
 	first    []rawFault // what the first of them meet; nil is a good answer
 	forever  rawFault   // what all others meet
-	groups   sync.WaitGroup
+
+	accepting, serving sync.WaitGroup
 }
 
 // rawFault is what a peer does with a connection in place of what is expected.
@@ -64,7 +65,7 @@ func (u *rawUpstream) listen(t *testing.T, address string) {
 	u.listener, u.address = listener, listener.Addr().String()
 	u.url = "http://" + u.address + "/raw"
 	u.mu.Unlock()
-	u.groups.Go(func() {
+	u.accepting.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
@@ -74,20 +75,21 @@ func (u *rawUpstream) listen(t *testing.T, address string) {
 			u.open[conn] = true
 			u.accepted++
 			u.mu.Unlock()
-			u.groups.Go(func() { u.serve(conn) })
+			u.serving.Go(func() { u.serve(conn) })
 		}
 	})
 }
 
 // shutDown refuses connections from now on and breaks those that are open.
 func (u *rawUpstream) shutDown() {
-	u.mu.Lock()
 	_ = u.listener.Close()
+	u.accepting.Wait() // or the last connection could be missed
+	u.mu.Lock()
 	for conn := range u.open {
 		_ = conn.Close()
 	}
 	u.mu.Unlock()
-	u.groups.Wait()
+	u.serving.Wait()
 }
 
 func (u *rawUpstream) serve(bare net.Conn) {

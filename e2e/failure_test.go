@@ -65,6 +65,21 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
+func TestNewConversationStartsEmpty(t *testing.T) {
+	p := open(t, serve(t), view{})
+	p.click("type")
+	p.waitPhase("talking")
+	p.say("Remember this.")
+	p.waitAnswer("I heard “Remember this.”.")
+	p.click("end")
+	p.waitPhase("ready")
+	p.click("type")
+	p.waitPhase("talking")
+	if got := p.js(`document.querySelectorAll(".agent, .user").length + ""`); got != "0" {
+		t.Errorf("%s lines are left", got)
+	}
+}
+
 func TestTokenExpiry(t *testing.T) {
 	p := open(t, serve(t, tokens, tokens+"\nexpires_after 2s"), view{})
 	p.click("type")
