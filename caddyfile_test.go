@@ -121,6 +121,8 @@ func TestCaddyfileErrors(t *testing.T) {
 		{"an origin with an empty port", "trusted_origins https://a.com:", `trusted_origins: "https://a.com:" has an empty port`},
 		{"an origin with a port out of range", "trusted_origins https://a.com:65536", `trusted_origins: "https://a.com:65536" has a port that no browser sends`},
 		{"an origin with a port that begins with 0", "trusted_origins https://a.com:08443", `trusted_origins: "https://a.com:08443" has a port that no browser sends`},
+		{"an origin with a bracket", "trusted_origins https://a]", `trusted_origins: "https://a]" has a host that no browser sends`},
+		{"an origin with a name in brackets", "trusted_origins https://[a]", `trusted_origins: invalid origin "https://[a]"`},
 		{"an origin in percent encoding", "trusted_origins https://b%C3%BCcher.example", `trusted_origins: "https://b%C3%BCcher.example" must be in punycode, not in percent encoding, as browsers send it`},
 		{"an origin with a placeholder", "trusted_origins https://{env.APP}", `trusted_origins: "https://{env.APP}" has a placeholder`},
 		{"an origin that is not in punycode", "trusted_origins https://bücher.example", `trusted_origins: "https://bücher.example" must be in punycode, as browsers send it`},

@@ -71,6 +71,8 @@ func checkOrigin(origin string) error {
 		return fmt.Errorf("%q has an empty port", origin)
 	case u.Host != "" && u.Hostname() == "":
 		return fmt.Errorf("%q has no host", origin)
+	case !strings.HasPrefix(u.Host, "[") && strings.ContainsAny(u.Host, "<>[]"): // which url.Parse lets pass
+		return fmt.Errorf("%q has a host that no browser sends", origin)
 	}
 	port := u.Port()
 	if number, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || strconv.FormatUint(number, 10) != port) {
