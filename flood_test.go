@@ -60,6 +60,9 @@ func TestFlood(t *testing.T) {
 			if want := test.tokens(asked.Load()); got.Load() != want {
 				t.Errorf("the flood of %d requests got %d tokens, want %d", asked.Load(), got.Load(), want)
 			}
+			if strings.Contains(s.readFile("caddy.log"), `"level":"error"`) {
+				t.Error("the flood fills the log")
+			}
 			if slowest > 2*time.Second {
 				t.Errorf("a request of another client took %s", slowest)
 			}

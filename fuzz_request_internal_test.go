@@ -83,8 +83,8 @@ func FuzzRequestHeaders(f *testing.F) {
 			path, methods, trusted = "/page", []string{"GET", "POST"}, []string{fuzzOrigin}
 		}
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(method + " " + path + " HTTP/1.1\r\nHost: fuzz\r\n" + headers + "\r\n\r\n")))
-		if err != nil || r.URL.Path != path || r.Host != "fuzz" {
-			t.Skip() // it does not reach a handler, or another one
+		if err != nil || r.URL.Path != path || r.Host != "fuzz" || len(method) > 32 {
+			t.Skip() // it does not reach a handler, or another one; Caddy refuses long methods
 		}
 		if origin := r.Header.Get("Origin"); origin != "" && !browserOrigin.MatchString(origin) {
 			t.Skip() // whoever makes up such an origin could as well send none
