@@ -35,6 +35,7 @@ func FuzzParseToken(f *testing.F) {
 		`{"value":"a b"}`,
 		`{"value":"a\u00a0\u2028\u0085"}`,
 		`{"value":"a\u200b"}`,
+		`{"value":"a\u0007"}`,
 		`{"value":"","expires_at":1}`,
 		`{"value":["a"]}`,
 		`{"value":{"value":"a"}}`,
