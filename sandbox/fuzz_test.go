@@ -27,8 +27,8 @@ func FuzzUnmarshalCaddyfile(f *testing.F) {
 	f.Add("xai_sandbox {\napi_key <<X\na\nX\n}")
 	f.Fuzz(func(t *testing.T, input string) {
 		tokens, err := caddyfile.Tokenize([]byte(input), "Caddyfile")
-		if err != nil {
-			t.Skip() // Caddy itself refuses it
+		if err != nil || len(tokens) == 0 || tokens[0].Text != "xai_sandbox" {
+			t.Skip() // Caddy itself refuses it, or does not hand it on
 		}
 		h := new(Handler)
 		if err := h.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)); err != nil {
