@@ -228,45 +228,48 @@ func TestHTTP2Faults(t *testing.T) {
 	site.WriteString("}\n")
 	s := startCaddy(t, nil, site.String())
 
-	ask := func(t *testing.T, path string, want int, within time.Duration) {
-		t.Helper()
-		s.expect(t, s.url+path, want, within)
-	}
 	t.Run("each", func(t *testing.T) {
 		for i, test := range cases {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				always, once := test.timeouts()
-				var group sync.WaitGroup
-				group.Go(func() {
-					defer ups[i][0].shutDown() // a flood would go on
-					ups[i][0].script(test.do)
-					ask(t, fmt.Sprintf("/%d/always", i), test.status, always)
-				})
-				group.Go(func() {
-					defer ups[i][1].shutDown()
-					ups[i][1].script(nil, nil, test.do)
-					path, want, calls := fmt.Sprintf("/%d/once", i), http.StatusOK, 3
-					if test.final {
-						want, calls = test.status, 2
-					}
-					ask(t, path, http.StatusOK, once)
-					ask(t, path, want, once)
-					if n := ups[i][1].called(); n != calls {
-						t.Errorf("xAI was called %d times, want %d", n, calls)
-					}
-				})
-				group.Wait()
+				meetHTTP2Fault(t, s, test, ups[i], fmt.Sprintf("%s/%d", s.url, i))
 			})
 		}
 		t.Run("a request's body that is not taken", func(t *testing.T) {
 			t.Parallel()
-			ask(t, "/stalled", http.StatusOK, faultTimeout)
-			ask(t, "/stalled", http.StatusGatewayTimeout, faultTimeout)
+			s.expect(t, s.url+"/stalled", http.StatusOK, faultTimeout)
+			s.expect(t, s.url+"/stalled", http.StatusGatewayTimeout, faultTimeout)
 		})
 	})
 	// The goodbye that ends the connection, too, said why.
 	if log := s.readFile("caddy.log"); !strings.Contains(log, "no [key]") || strings.Contains(log, "no "+testKey) {
 		t.Error("the log has the key, or not what came with it")
 	}
+}
+
+// meetHTTP2Fault has requests meet a fault, always at the first upstream and once
+// at the second, and checks what comes of it.
+func meetHTTP2Fault(t *testing.T, s *caddyServer, test http2FaultCase, ups [2]*http2Upstream, url string) {
+	t.Helper()
+	always, once := test.timeouts()
+	var group sync.WaitGroup
+	group.Go(func() {
+		defer ups[0].shutDown() // a flood would go on
+		ups[0].script(test.do)
+		s.expect(t, url+"/always", test.status, always)
+	})
+	group.Go(func() {
+		defer ups[1].shutDown()
+		ups[1].script(nil, nil, test.do)
+		want, calls := http.StatusOK, 3
+		if test.final {
+			want, calls = test.status, 2
+		}
+		s.expect(t, url+"/once", http.StatusOK, once)
+		s.expect(t, url+"/once", want, once)
+		if n := ups[1].called(); n != calls {
+			t.Errorf("xAI was called %d times, want %d", n, calls)
+		}
+	})
+	group.Wait()
 }
