@@ -111,7 +111,7 @@ func TestAnnouncedBody(t *testing.T) {
 		})
 	}
 	t.Run("megabytes", func(t *testing.T) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/session", bytes.NewReader(make([]byte, 20<<20)))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/session", bytes.NewReader(make([]byte, 4<<20)))
 		if err != nil {
 			t.Fatal(err)
 		}

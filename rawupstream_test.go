@@ -40,18 +40,15 @@ type rawFault func(conn net.Conn)
 
 func newRawUpstream(t *testing.T) *rawUpstream {
 	t.Helper()
-	u := &rawUpstream{open: make(map[net.Conn]bool)}
-	u.listen(t, "127.0.0.1:0")
-	t.Cleanup(u.shutDown)
-	return u
+	return newRawTLSUpstream(t, nil)
 }
 
 // newRawTLSUpstream is a rawUpstream behind TLS.
 func newRawTLSUpstream(t *testing.T, config *tls.Config) *rawUpstream {
 	t.Helper()
-	u := newRawUpstream(t)
-	u.tls = config
-	u.url = strings.Replace(u.url, "http:", "https:", 1)
+	u := &rawUpstream{open: make(map[net.Conn]bool), tls: config}
+	u.listen(t, "127.0.0.1:0")
+	t.Cleanup(u.shutDown)
 	return u
 }
 
@@ -64,6 +61,9 @@ func (u *rawUpstream) listen(t *testing.T, address string) {
 	u.mu.Lock()
 	u.listener, u.address = listener, listener.Addr().String()
 	u.url = "http://" + u.address + "/raw"
+	if u.tls != nil {
+		u.url = "https://" + u.address + "/raw"
+	}
 	u.mu.Unlock()
 	u.accepting.Go(func() {
 		for {
