@@ -133,7 +133,7 @@ func meetFault(t *testing.T, s *caddyServer, test fault, try faultTry, up *rawUp
 	if try.used {
 		first = append([]rawFault{nil}, first...)
 	}
-	up.script(forever, first...)
+	up.exchanges.set(forever, first...)
 	if try.used {
 		if got, err := s.try(t.Context(), http.MethodPost, url); err != nil || got.StatusCode != http.StatusOK {
 			t.Errorf("%s: the first exchange got no token; error %v", try.name, err)
@@ -144,14 +144,13 @@ func meetFault(t *testing.T, s *caddyServer, test fault, try faultTry, up *rawUp
 	if try.times > 0 && !test.final {
 		want, reached = http.StatusOK, 2
 	}
-	_, before := up.counts()
+	before := up.exchanges.count()
 	s.expect(t, url, want, 3*faultTimeout)
-	accepted, after := up.counts()
-	if after-before != reached {
-		t.Errorf("%s: xAI was called %d times, want %d", try.name, after-before, reached)
+	if called := up.exchanges.count() - before; called != reached {
+		t.Errorf("%s: xAI was called %d times, want %d", try.name, called, reached)
 	}
-	if try.used && accepted > reached {
-		t.Errorf("%s: %d connections were opened", try.name, accepted)
+	if opened := up.connections.count(); try.used && opened > reached {
+		t.Errorf("%s: %d connections were opened", try.name, opened)
 	}
 }
 
@@ -193,9 +192,9 @@ func TestEndlessAnswersTakeLittleMemory(t *testing.T) {
 		"a compressed body":  say(okLine+"Content-Encoding: gzip\r\n\r\n"+bomb, cut),
 	} {
 		t.Run(name, func(t *testing.T) {
-			raw.script(nil)
+			raw.exchanges.set(nil)
 			s.post() // what is made once
-			raw.script(answer)
+			raw.exchanges.set(answer)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			s.post()
@@ -261,7 +260,7 @@ func TestRefillsMeetFaults(t *testing.T) {
 	ups := make([]*rawUpstream, len(cases))
 	for i := range cases {
 		ups[i] = newRawUpstream(t)
-		ups[i].script(nil, nil, nil, cases[i].do) // the request, the stock, and the refill
+		ups[i].exchanges.set(nil, nil, nil, cases[i].do) // the request, the stock, and the refill
 		fmt.Fprintf(&site, "\txai_ephemeral_token /%d %s {\n\t\tendpoint %s\n\t\trate_limit off\n\t\ttimeout 5s\n\t\tprefetch 1\n\t}\n",
 			i, testKey, ups[i].url)
 	}
@@ -283,7 +282,7 @@ func TestRefillsMeetFaults(t *testing.T) {
 	s.waitPrefetched(len(cases))
 	for i := range cases {
 		ask(i) // from the stock
-		eventually(t, "the refill meets the fault", func() bool { _, reached := ups[i].counts(); return reached == 3 })
+		eventually(t, "the refill meets the fault", func() bool { return ups[i].exchanges.count() == 3 })
 		ask(i)
 	}
 	eventually(t, "the stocks are full again", func() bool { return s.prefetched() == len(cases) })

@@ -50,7 +50,7 @@ func TestFaultsBeforeTheRequest(t *testing.T) {
 		{"plain HTTP for a handshake", "", trust, say(goodAnswer(), cut), 502},
 		{"an alert for a handshake", "", trust, say("\x15\x03\x03\x00\x02\x02\x28", hang), 502},
 		{"a certificate for another name", "", trust, wrong, 502},
-		{"a certificate of a CA that is not trusted", "", "", hang, 502},
+		{"a certificate of a CA that is not trusted", "", "", nil, 502},
 	}
 	var site strings.Builder
 	site.WriteString("http://SITE {\n")
@@ -58,7 +58,6 @@ func TestFaultsBeforeTheRequest(t *testing.T) {
 	for i, test := range tests {
 		if test.endpoint == "" {
 			ups[i] = newRawTLSUpstream(t, config("right"))
-			ups[i].early = test.transport != ""
 			test.endpoint = ups[i].url
 		}
 		for path, options := range map[string]string{"new": "retries 0", "once": "retries 2"} {
@@ -74,14 +73,14 @@ func TestFaultsBeforeTheRequest(t *testing.T) {
 				t.Helper()
 				s.expect(t, fmt.Sprintf("%s/%d/%s", s.url, i, path), want, 2*faultTimeout)
 			}
-			if ups[i] != nil {
-				ups[i].script(test.do)
+			if test.do == nil {
+				ask("new", test.status)
+				return
 			}
+			ups[i].connections.set(test.do)
 			ask("new", test.status)
-			if ups[i] != nil && ups[i].early {
-				ups[i].script(nil, test.do)
-				ask("once", http.StatusOK)
-			}
+			ups[i].connections.set(nil, test.do)
+			ask("once", http.StatusOK)
 		})
 	}
 }

@@ -45,7 +45,7 @@ var errEnd = errors.New("the end")
 func http2Faults() []http2FaultCase {
 	var all []http2FaultCase
 	for place, before := range map[string]http2Fault{
-		"before the answer": func(*http2Conn, uint32) error { return nil },
+		"before the answer": nothing,
 		"before the body":   okHeaders,
 		"in the body": func(conn *http2Conn, stream uint32) error {
 			return errors.Join(okHeaders(conn, stream), conn.WriteData(stream, false, []byte(`{"value":"`)))
@@ -223,7 +223,7 @@ func TestHTTP2Faults(t *testing.T) {
 		endpoint(fmt.Sprintf("%d/once", i), ups[i][1].url, fmt.Sprintf("retries 2\n\t\ttimeout %s", once))
 	}
 	stalled := newHTTP2Upstream(t, pair)
-	stalled.script(nil, closeWindow)
+	stalled.requests.set(nil, closeWindow)
 	endpoint("stalled", stalled.url, fmt.Sprintf("retries 0\n\t\ttimeout %s", faultTimeout))
 	site.WriteString("}\n")
 	s := startCaddy(t, nil, site.String())
@@ -255,19 +255,19 @@ func meetHTTP2Fault(t *testing.T, s *caddyServer, test http2FaultCase, ups [2]*h
 	var group sync.WaitGroup
 	group.Go(func() {
 		defer ups[0].shutDown() // a flood would go on
-		ups[0].script(test.do)
+		ups[0].requests.set(test.do)
 		s.expect(t, url+"/always", test.status, always)
 	})
 	group.Go(func() {
 		defer ups[1].shutDown()
-		ups[1].script(nil, nil, test.do)
+		ups[1].requests.set(nil, nil, test.do)
 		want, calls := http.StatusOK, 3
 		if test.final {
 			want, calls = test.status, 2
 		}
 		s.expect(t, url+"/once", http.StatusOK, once)
 		s.expect(t, url+"/once", want, once)
-		if n := ups[1].called(); n != calls {
+		if n := ups[1].requests.count(); n != calls {
 			t.Errorf("xAI was called %d times, want %d", n, calls)
 		}
 	})

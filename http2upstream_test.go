@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,10 +20,7 @@ import (
 type http2Upstream struct {
 	*rawUpstream
 
-	mu      sync.Mutex
-	calls   int          // how many requests arrived, to their end
-	first   []http2Fault // what the first of them meet; nil is a good answer
-	forever http2Fault   // what all others meet
+	requests faultScript[http2Fault] // what they meet in place of a good answer, which is nil
 }
 
 // http2Fault is what a peer does in place of a good answer. An error ends the
@@ -43,8 +39,7 @@ func newHTTP2Upstream(t *testing.T, certificate tls.Certificate) *http2Upstream 
 	t.Helper()
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{http2.NextProtoTLS}, MinVersion: tls.VersionTLS12}
 	u := &http2Upstream{rawUpstream: newRawTLSUpstream(t, config)}
-	u.early = true // frames in place of what rawUpstream would answer
-	u.rawUpstream.script(func(conn net.Conn) { u.serve(tls.Server(conn, config)) })
+	u.connections.set(func(conn net.Conn) { u.serve(tls.Server(conn, config)) })
 	return u
 }
 
@@ -79,38 +74,13 @@ func (u *http2Upstream) answer(conn *http2Conn, frame http2.Frame) error {
 		}
 	case *http2.DataFrame:
 		if frame.StreamEnded() {
-			return u.next()(conn, frame.StreamID)
+			if fault := u.requests.next(); fault != nil {
+				return fault(conn, frame.StreamID)
+			}
+			return goodFrames(conn, frame.StreamID)
 		}
 	}
 	return nil
-}
-
-func (u *http2Upstream) next() http2Fault {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.calls++
-	fault := u.forever
-	if len(u.first) > 0 {
-		fault, u.first = u.first[0], u.first[1:]
-	}
-	if fault == nil {
-		fault = goodFrames
-	}
-	return fault
-}
-
-// script sets what the next requests meet, one after the other, and what all later
-// ones do.
-func (u *http2Upstream) script(forever http2Fault, first ...http2Fault) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.first, u.forever = first, forever
-}
-
-func (u *http2Upstream) called() int {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.calls
 }
 
 // writeHeaders sends headers, given as name, value pairs.

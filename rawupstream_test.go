@@ -21,17 +21,50 @@ type rawUpstream struct {
 	url     string
 	address string
 	tls     *tls.Config // nil for plain HTTP
-	early   bool        // whether faults come in place of the TLS handshake
+
+	connections faultScript[rawFault] // what they meet in place of a TLS handshake; nil is none
+	exchanges   faultScript[rawFault] // what they meet in place of a good answer, which is nil
 
 	mu       sync.Mutex
 	listener net.Listener
 	open     map[net.Conn]bool
-	accepted int
-	reached  int        // how many exchanges, or with early connections, there were
-	first    []rawFault // what the first of them meet; nil is a good answer
-	forever  rawFault   // what all others meet
 
 	accepting, serving sync.WaitGroup
+}
+
+// faultScript says what befalls one after the other.
+type faultScript[F any] struct {
+	mu      sync.Mutex
+	met     int // how many there were
+	first   []F // what the first of them meet
+	forever F   // what all others meet
+}
+
+// set says what the next ones meet, one after the other, and what all later ones
+// do.
+func (s *faultScript[F]) set(forever F, first ...F) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.first, s.forever = first, forever
+}
+
+func (s *faultScript[F]) next() F {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.met++
+	if len(s.first) == 0 {
+		return s.forever
+	}
+	fault := s.first[0]
+	s.first = s.first[1:]
+	return fault
+}
+
+// count returns how many there were.
+func (s *faultScript[F]) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.met
 }
 
 // rawFault is what a peer does with a connection in place of what is expected.
@@ -73,7 +106,6 @@ func (u *rawUpstream) listen(t *testing.T, address string) {
 			}
 			u.mu.Lock()
 			u.open[conn] = true
-			u.accepted++
 			u.mu.Unlock()
 			u.serving.Go(func() { u.serve(conn) })
 		}
@@ -100,11 +132,9 @@ func (u *rawUpstream) serve(bare net.Conn) {
 		defer u.mu.Unlock()
 		delete(u.open, bare)
 	}()
-	if u.early {
-		if fault := u.next(); fault != nil {
-			fault(conn)
-			return
-		}
+	if fault := u.connections.next(); fault != nil {
+		fault(conn)
+		return
 	}
 	if u.tls != nil {
 		secured := tls.Server(conn, u.tls)
@@ -122,11 +152,9 @@ func (u *rawUpstream) serve(bare net.Conn) {
 		if _, err := io.Copy(io.Discard, request.Body); err != nil {
 			return
 		}
-		if !u.early {
-			if fault := u.next(); fault != nil {
-				fault(conn)
-				return
-			}
+		if fault := u.exchanges.next(); fault != nil {
+			fault(conn)
+			return
 		}
 		if _, err := io.WriteString(conn, goodAnswer()); err != nil {
 			return
@@ -138,33 +166,6 @@ func (u *rawUpstream) serve(bare net.Conn) {
 func goodAnswer() string {
 	body := fmt.Sprintf(`{"value":"xai-realtime-client-secret-raw%d","expires_at":4000000000}`, time.Now().UnixNano())
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-}
-
-func (u *rawUpstream) next() rawFault {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.reached++
-	if len(u.first) == 0 {
-		return u.forever
-	}
-	fault := u.first[0]
-	u.first = u.first[1:]
-	return fault
-}
-
-// script sets what the next exchanges meet, one after the other, and what all
-// later ones do.
-func (u *rawUpstream) script(forever rawFault, first ...rawFault) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.first, u.forever = first, forever
-}
-
-// counts returns how many connections and exchanges there were.
-func (u *rawUpstream) counts() (accepted, reached int) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.accepted, u.reached
 }
 
 // tcp finds the connection beneath TLS.

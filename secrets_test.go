@@ -118,7 +118,7 @@ http://SITE {
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n0\r\n" + testKey + "\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + testKey + "\r\n\r\n",
 	} {
-		raw.script(say(answer, cut))
+		raw.exchanges.set(say(answer, cut))
 		ask("/raw")
 	}
 	if got := s.do(http.MethodPost, s.url+"/page"); got.StatusCode != http.StatusOK || !strings.HasPrefix(got.body, "xai-realtime-client-secret-") {

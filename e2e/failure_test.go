@@ -48,12 +48,7 @@ func TestNoToken(t *testing.T) {
 
 func TestRateLimit(t *testing.T) {
 	p := open(t, serve(t, tokens, tokens+"\nrate_limit 1 1m"), view{})
-	p.click("type")
-	p.waitPhase("talking")
-	p.say("Remember this.")
-	p.waitAnswer("I heard “Remember this.”.")
-	p.click("end")
-	p.waitPhase("ready")
+	p.converse("Remember this.")
 	p.click("type")
 	p.waitPhase("failed")
 	p.waitAnswer("I heard “Remember this.”.") // what failed took nothing away
@@ -67,12 +62,7 @@ func TestRateLimit(t *testing.T) {
 
 func TestNewConversationStartsEmpty(t *testing.T) {
 	p := open(t, serve(t), view{})
-	p.click("type")
-	p.waitPhase("talking")
-	p.say("Remember this.")
-	p.waitAnswer("I heard “Remember this.”.")
-	p.click("end")
-	p.waitPhase("ready")
+	p.converse("Remember this.")
 	p.click("type")
 	p.waitPhase("talking")
 	if got := p.js(`document.querySelectorAll(".agent, .user").length + ""`); got != "0" {

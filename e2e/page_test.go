@@ -202,6 +202,17 @@ func (p *page) waitAnswer(words string) {
 	p.wait(`[...document.querySelectorAll(".agent p")].some((line) => line.textContent.includes(` + quote(words) + `))`)
 }
 
+// converse has a conversation of one question, from its start to its end.
+func (p *page) converse(text string) {
+	p.t.Helper()
+	p.click("type")
+	p.waitPhase("talking")
+	p.say(text)
+	p.waitAnswer("I heard “" + text + "”.")
+	p.click("end")
+	p.waitPhase("ready")
+}
+
 // waitYourTurn waits until the agent has finished its last line, in words and in sound.
 // The state alone may be that of the frame before: the line's end was announced later.
 func (p *page) waitYourTurn() {
