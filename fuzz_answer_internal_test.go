@@ -6,6 +6,7 @@ package xaitoken
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -45,6 +46,9 @@ func FuzzAnswer(f *testing.F) {
 		"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nd\r\n" + `{"value":"a"}` + "\r\n0\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + `{"value":"a"}`,
 		"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>" + tokenPrefix + "a " + fuzzKey,
+		"HTTP/1.1 200 OK\r\n\r\n" + `{"value":"` + fuzzKey + `"}`,
+		"HTTP/1.1 200 OK\r\n\r\n" + `{"value":"a","debug":{"authorization":"Bearer xai\u002dfuzz-key-0123456789"}}`,
+		"HTTP/1.1 200 OK\r\n\r\n" + `{"value":"a","debug":"{\"key\":\"xai\\u002dfuzz-key-0123456789\"}"}`,
 		"HTTP/1.1 204 No Content\r\n\r\n",
 		"HTTP/1.1 401 Unauthorized\r\nX-Request-Id: " + fuzzKey + "\r\n\r\n" + `{"error":"no ` + fuzzKey + `"}`,
 		"HTTP/1.1 400 Bad Request\r\n\r\n" + `{"error":{"message":"` + strings.Repeat("ü", 260) + fuzzKey + `"}}`,
@@ -118,7 +122,8 @@ func readAnswerPlainly(raw []byte) (status int, body, value, retryAfter string) 
 	}
 	content, err := io.ReadAll(answer.Body)
 	if err == nil && answer.StatusCode/100 == 2 {
-		if value, _, err := xaitest.ReadToken(content); err == nil {
+		var decoded any
+		if value, _, err := xaitest.ReadToken(content); err == nil && json.Unmarshal(content, &decoded) == nil && !xaitest.HoldsKey(decoded, fuzzKey) {
 			return http.StatusOK, string(content), value, ""
 		}
 	}

@@ -43,12 +43,13 @@ var errStale = errors.New("the token came when half its lifetime was over")
 // Token is what is kept. It may be handed out until FreshUntil.
 type Token interface {
 	FreshUntil() time.Time
+	Lifetime() time.Duration
 }
 
 // Config says what to keep.
 type Config[T Token] struct {
 	Size     int           // how many tokens to keep for each key; 0 for none
-	Lifetime time.Duration // how long a key is minted for after it was last asked for
+	Lifetime time.Duration // of a token as it is meant to be
 
 	// Mint mints a token in the background, until the context ends. An error that
 	// wraps a backoff.RetryAfterError says how long to wait before the next call.
@@ -83,6 +84,10 @@ type stock[T Token] struct {
 	refills int         // how many calls are minting
 	asked   time.Time   // when somebody last asked
 	timer   *time.Timer // when to look again if nothing happens before
+
+	// lifetime is that of the last token that came. Somebody must have asked within
+	// it for another one to be minted.
+	lifetime time.Duration
 
 	// After a refill that failed, there is none before resume, and only one at a
 	// time until one succeeds.
@@ -176,7 +181,7 @@ func (k *Keeper[T]) Close() {
 // for itself.
 
 func (k *Keeper[T]) newStock(key string) *stock[T] {
-	s := &stock[T]{asked: time.Now(), pace: backoff.NewExponentialBackOff()}
+	s := &stock[T]{asked: time.Now(), lifetime: k.config.Lifetime, pace: backoff.NewExponentialBackOff()}
 	s.pace.InitialInterval, s.pace.MaxInterval, s.pace.Multiplier = MinPause, MaxPause, 2
 	s.timer = time.AfterFunc(k.config.Lifetime, func() {
 		k.mu.Lock()
@@ -194,7 +199,7 @@ func (k *Keeper[T]) tend(key string, s *stock[T]) {
 	}
 	k.dropStale(s)
 	now := time.Now()
-	quiet := s.asked.Add(k.config.Lifetime) // from when on nothing more is minted
+	quiet := s.asked.Add(s.lifetime) // from when on nothing more is minted
 	if now.Before(quiet) && !now.Before(s.resume) {
 		for s.refills < s.maxRefills() && len(s.tokens)+s.refills < k.config.Size {
 			k.refill(key, s)
@@ -254,6 +259,7 @@ func (k *Keeper[T]) refilled(ctx context.Context, key string, s *stock[T], minte
 	switch {
 	case failure == nil:
 		s.recover()
+		s.lifetime = minted.Lifetime()
 		k.put(s, minted)
 	case ctx.Err() == nil:
 		wait = s.pause(failure)

@@ -19,10 +19,15 @@ import (
 
 const lifetime = 5 * time.Minute
 
-// fake is a token that is fresh until a given time.
-type fake time.Time
+// fake is a token.
+type fake struct {
+	freshUntil time.Time
+	lifetime   time.Duration
+}
 
-func (f fake) FreshUntil() time.Time { return time.Time(f) }
+func (f fake) FreshUntil() time.Time { return f.freshUntil }
+
+func (f fake) Lifetime() time.Duration { return f.lifetime }
 
 // newTestKeeper returns a keeper of one token for each key. Its Mint can be
 // replaced.
@@ -31,7 +36,7 @@ func newTestKeeper() *Keeper[fake] {
 		Size:     1,
 		Lifetime: lifetime,
 		Mint: func(context.Context, string) (fake, error) {
-			return fake(time.Now().Add(lifetime / 2)), nil
+			return fake{time.Now().Add(lifetime / 2), lifetime}, nil
 		},
 		Paused:    func(error, time.Duration) {},
 		Kept:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "kept", Help: "Tokens kept."}),
@@ -95,6 +100,23 @@ func TestKeeper(t *testing.T) {
 			wantToken(t, k, "a", false)
 		})
 	})
+	t.Run("goes quiet within the lifetime that tokens turn out to have", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			k := newTestKeeper()
+			defer k.Close()
+			minted := 0
+			k.config.Mint = func(context.Context, string) (fake, error) {
+				minted++
+				return fake{time.Now().Add(time.Second), 2 * time.Second}, nil
+			}
+			k.Replenish("a")
+			time.Sleep(lifetime)
+			synctest.Wait()
+			if minted != 2 {
+				t.Errorf("%d tokens of two seconds were minted for one request, want 2", minted)
+			}
+		})
+	})
 	t.Run("holds nobody up while it tells of a pause", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			k := newTestKeeper()
@@ -133,7 +155,7 @@ func TestIsFresh(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := isFresh(fake(test.freshUntil), now); got != test.want {
+			if got := isFresh(fake{freshUntil: test.freshUntil}, now); got != test.want {
 				t.Errorf("got %t, want %t", got, test.want)
 			}
 		})

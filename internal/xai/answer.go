@@ -8,16 +8,15 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 )
 
-// maxRetryAfter is the longest wait that is believed. It keeps an absurd one from
-// overflowing.
-const maxRetryAfter = 365 * 24 * time.Hour
+// maxRetryAfter is the longest wait that is believed: nobody wants to be told to
+// come back next year.
+const maxRetryAfter = time.Hour
 
 // readAnswer makes of xAI's answer a token or an error that is safe to log.
 // lifetime is what the token was asked to live.
@@ -27,13 +26,20 @@ func readAnswer(resp *http.Response, key string, lifetime time.Duration) (*Token
 		return nil, err
 	}
 	if !isSuccess(resp.StatusCode) {
-		return nil, refusal(resp, body, key)
+		return nil, readFailure(resp, body, key)
 	}
 	minted, err := parseToken(body, lifetime)
+	if err == nil && len(key) >= minKeyPart && holdsKey(string(body), key) {
+		err = errors.New("it holds the API key")
+	}
 	if err != nil {
-		return nil, backoff.Permanent(&Error{
+		return nil, &Error{
 			Failure: ErrUnusable, Status: resp.StatusCode, RequestID: upstreamRequestID(resp, key), Message: err.Error(),
-		})
+			final: true,
+		}
+	}
+	if now, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		minted.shorten(now)
 	}
 	return minted, nil
 }
@@ -42,32 +48,50 @@ func upstreamRequestID(resp *http.Response, key string) string {
 	return redact(resp.Header.Get("X-Request-Id"), key)
 }
 
-// refusal makes an error of an answer whose status says that there is no token.
-func refusal(resp *http.Response, body []byte, key string) error {
-	failed := &Error{
-		Status: resp.StatusCode, RequestID: upstreamRequestID(resp, key), Message: redact(errorMessage(body), key),
+// readFailure makes an error of an answer whose status says that there is no token.
+func readFailure(resp *http.Response, body []byte, key string) error {
+	message := errorMessage(body)
+	if location := resp.Header.Get("Location"); location != "" && resp.StatusCode/100 == 3 {
+		message = "Location: " + location
 	}
-	switch resp.StatusCode {
-	case http.StatusTooManyRequests:
+	failed := &Error{
+		Status: resp.StatusCode, RequestID: upstreamRequestID(resp, key), Message: redact(message, key),
+	}
+	switch {
+	case resp.StatusCode == http.StatusTooManyRequests:
 		failed.Failure = ErrRateLimited
-	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable,
-		http.StatusGatewayTimeout, statusOverloaded:
+	case isTransient(resp.StatusCode):
 		failed.Failure = ErrFailed
 	default:
-		failed.Failure = permanentFailure(resp.StatusCode)
-		return backoff.Permanent(failed)
+		failed.Failure = finalFailure(resp.StatusCode, message)
+		failed.final = true
+		return failed
 	}
 	failed.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"))
 	return failed
 }
 
-// statusOverloaded is used by AI services for a temporary lack of capacity.
-const statusOverloaded = 529
+// isTransient reports whether another attempt may end better than with this
+// status. 520 to 524 are Cloudflare's, in front of xAI, and 529 is used by AI
+// services for a temporary lack of capacity.
+func isTransient(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout, 520, 521, 522, 523, 524, 529:
+		return true
+	}
+	return false
+}
 
-// permanentFailure classifies the statuses that another attempt would not change.
-func permanentFailure(status int) error {
+// aboutAPIKey recognizes xAI's words for a wrong key, for which it uses the status
+// 400.
+var aboutAPIKey = regexp.MustCompile(`(?i)\bapi[ _-]?key\b`)
+
+// finalFailure classifies what another attempt would not change.
+func finalFailure(status int, message string) error {
 	switch {
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+	case status == http.StatusUnauthorized || status == http.StatusForbidden,
+		status == http.StatusBadRequest && aboutAPIKey.MatchString(message):
 		return ErrAuth
 	case status >= 500:
 		return ErrFailed

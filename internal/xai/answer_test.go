@@ -82,6 +82,13 @@ func TestRedact(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a key in JSON inside of JSON", func(t *testing.T) {
+		for _, text := range []string{`{"a":"{\"b\":\"xai\\\\u002d0123456789\"}"}`, `xai\\u002d0123456789`, `xa\u0069-0123456789`} {
+			if got := redact(text, "xai-0123456789"); got != "[withheld, since it holds the key in disguise]" {
+				t.Errorf("got %q", got)
+			}
+		}
+	})
 	t.Run("a key that breaks off", func(t *testing.T) {
 		if got := redact("header line: xai-0123456789abc", "xai-0123456789abcdef"); got != "header line: [key]" {
 			t.Errorf("got %q", got)
@@ -127,10 +134,10 @@ func TestParseToken(t *testing.T) {
 		{"a value that is null", `{"value":null}`, "its value is not a non-empty string", 0},
 		{"a value that is a number", `{"value":1}`, "its value is not a non-empty string", 0},
 		{"a value that is empty", `{"value":""}`, "its value is not a non-empty string", 0},
-		{"a value with a space", `{"value":"a b"}`, "its value has white space or control characters", 0},
-		{"a value with a line break", `{"value":"a\n"}`, "its value has white space or control characters", 0},
-		{"a value with a control character", `{"value":"a\u0000"}`, "its value has white space or control characters", 0},
-		{"a value that is no UTF-8", "{\"value\":\"a\xff\"}", "its value has white space or control characters", 0},
+		{"a value with a space", `{"value":"a b"}`, "its value has characters that would need escaping", 0},
+		{"a value with a line break", `{"value":"a\n"}`, "its value has characters that would need escaping", 0},
+		{"a value with a control character", `{"value":"a\u0000"}`, "its value has characters that would need escaping", 0},
+		{"a value that is no UTF-8", "{\"value\":\"a\xff\"}", "its value has characters that would need escaping", 0},
 		{"over 64 KiB", large, "it is over 64 KiB", 0},
 	}
 	for _, test := range tests {
@@ -161,7 +168,7 @@ func TestParseToken(t *testing.T) {
 	}
 }
 
-func TestPermanentFailure(t *testing.T) {
+func TestFinalFailure(t *testing.T) {
 	for status, want := range map[int]error{
 		http.StatusMovedPermanently:    ErrRedirect,
 		http.StatusTemporaryRedirect:   ErrRedirect,
@@ -171,7 +178,7 @@ func TestPermanentFailure(t *testing.T) {
 		http.StatusUnprocessableEntity: ErrRefused,
 		http.StatusNotImplemented:      ErrFailed,
 	} {
-		if got := permanentFailure(status); !errors.Is(got, want) {
+		if got := finalFailure(status, ""); !errors.Is(got, want) {
 			t.Errorf("%d is %q, want %q", status, got, want)
 		}
 	}

@@ -16,7 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
@@ -28,14 +27,6 @@ import (
 
 // userAgent names this module to xAI.
 const userAgent = "caddy-xai-ephemeral-token"
-
-// maxBackoff is the middle of the first back-off, as in xAI's own SDK. It is
-// scaled down for short timeouts, so that retries fit into them.
-const maxBackoff = 250 * time.Millisecond
-
-// maxShares is into how many shares, one for each attempt that may come, the
-// time left is split at most. More would leave an attempt too little to succeed.
-const maxShares = 10
 
 // minPing is the least time that xAI gets to answer an HTTP/2 ping.
 const minPing = 500 * time.Millisecond
@@ -62,8 +53,10 @@ type Client struct {
 	request   *http.Request     // what each call begins with
 	exchange  http.RoundTripper // one call over the network
 	closeIdle func()            // drops the connections that nobody uses
-	hung      atomic.Bool       // an attempt hung since the last one began
-	retired   atomic.Bool       // the config was unloaded
+	refusals  *refusals
+	pings     bool        // whether a connection that died in silence is noticed within an attempt
+	hung      atomic.Bool // an attempt hung since the last one began
+	retired   atomic.Bool // the config was unloaded
 }
 
 // NewClient returns a client, and bounds what its transport may hold in memory and
@@ -73,7 +66,9 @@ func NewClient(config *Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{config: *config, request: request, exchange: newExchange(config), closeIdle: func() {}}
+	c := &Client{
+		config: *config, request: request, exchange: newExchange(config), closeIdle: func() {}, refusals: newRefusals(),
+	}
 	if t, ok := config.Transport.(*reverseproxy.HTTPTransport); ok {
 		c.closeIdle = t.Transport.CloseIdleConnections
 		if t.Transport.MaxResponseHeaderBytes == 0 {
@@ -85,6 +80,7 @@ func NewClient(config *Config) (*Client, error) {
 		// that a slow network could not answer it.
 		if wait := config.Timeout / time.Duration(3*shares(config.Retries)); wait >= minPing {
 			t.Transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: wait, PingTimeout: wait}
+			c.pings = true
 		}
 	}
 	return c, nil
@@ -142,7 +138,7 @@ func (c *Client) Mint(ctx context.Context, key, requestID string, retries int) (
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 
-	minted, err := c.mintWithRetries(callCtx, key, requestID, retries)
+	minted, err := c.newMinting(key, requestID, retries).run(callCtx)
 	if err == nil {
 		return minted, nil
 	}
@@ -154,37 +150,8 @@ func (c *Client) Mint(ctx context.Context, key, requestID string, retries int) (
 	return nil, failed
 }
 
-func (c *Client) mintWithRetries(ctx context.Context, key, requestID string, retries int) (*Token, error) {
-	deadline := time.Now().Add(c.config.Timeout)
-	left := retries
-	try := func() (*Token, error) {
-		share := time.Until(deadline) / time.Duration(shares(left))
-		left--
-		ctx, cancel := context.WithTimeout(ctx, share)
-		defer cancel()
-		return c.attempt(ctx, key, requestID)
-	}
-
-	pace := backoff.NewExponentialBackOff()
-	pace.InitialInterval = min(maxBackoff, c.config.Timeout/40)
-	pace.Multiplier = 2
-	return backoff.Retry(ctx, try,
-		backoff.WithBackOff(pace),
-		backoff.WithMaxTries(uint(retries)+1),
-		backoff.WithMaxElapsedTime(c.config.Timeout),
-		backoff.WithNotify(func(err error, wait time.Duration) {
-			c.config.Logger.Debug("retrying", zap.Error(err), zap.Duration("wait", wait), zap.String("client_request_id", requestID))
-		}))
-}
-
-// shares returns into how many shares the time is split that is left for an
-// attempt and for the retries that may follow.
-func shares(retries int) int {
-	return min(retries, maxShares-1) + 1
-}
-
-// attempt calls xAI once.
-func (c *Client) attempt(ctx context.Context, key, requestID string) (*Token, error) {
+// call calls xAI once.
+func (c *Client) call(ctx context.Context, key, requestID string) (*Token, error) {
 	if c.hung.Swap(false) {
 		// The connection may have died in silence, and over HTTP/2 this attempt
 		// would be sent over the same one. Not earlier, because the transport takes
@@ -216,6 +183,6 @@ func (c *Client) attempt(ctx context.Context, key, requestID string) (*Token, er
 	if err != nil {
 		return nil, err
 	}
-	minted.freshUntil = began.Add(c.config.ExpiresAfter / 2)
+	minted.askedFor = began
 	return minted, nil
 }

@@ -33,16 +33,23 @@ type Error struct {
 	RequestID       string        // xAI's x-request-id
 	ClientRequestID string        // ours, the same for all attempts
 	Message         string        // xAI's words, or the transport's
-	RetryAfter      time.Duration // how long xAI asks to wait, 0 where it does not
+	RetryAfter      time.Duration // how long xAI asks to wait, at most an hour; 0 where it does not
+
+	final bool // whether another attempt would not change it
+}
+
+func isFinal(err error) bool {
+	failed, ok := errors.AsType[*Error](err)
+	return ok && failed.final
 }
 
 func (e *Error) Error() string { return e.Failure.Error() }
 
 // Unwrap lets the back-off of requests and of refills see how long xAI asks to
-// wait.
+// wait, as far as that is heeded.
 func (e *Error) Unwrap() error {
 	if e.RetryAfter > 0 {
-		return &backoff.RetryAfterError{Duration: e.RetryAfter}
+		return &backoff.RetryAfterError{Duration: min(e.RetryAfter, maxHold)}
 	}
 	return e.Failure
 }

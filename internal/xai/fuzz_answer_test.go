@@ -32,7 +32,7 @@ func FuzzRetryAfter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		before := time.Now()
 		wait := parseRetryAfter(value)
-		if wait < 0 || wait > 365*24*time.Hour {
+		if wait < 0 || wait > time.Hour {
 			t.Fatalf("asks to wait %s", wait)
 		}
 		header := ""
@@ -53,6 +53,7 @@ func FuzzRedact(f *testing.F) {
 	f.Add(strings.Repeat("ü", 254)+"12"+fuzzKey, fuzzKey)
 	f.Add(`malformed "xai-\"key\"-0123456789"`, `xai-"key"-0123456789`)
 	f.Add("xai-fuzz-key-xai-fuzz-key-xai-fuzz", "xai-fuzz-key-xai-fuzz")
+	f.Add(`{"message":"{\"key\":\"xai\\u002dfuzz-key-0123456789\"}"}`, fuzzKey)
 	f.Fuzz(func(t *testing.T, text, key string) {
 		if !regexp.MustCompile(`^[[:graph:]]{16,}$`).MatchString(key) || strings.ContainsAny(key, "[]?") {
 			t.Skip() // no key that there could be, or one that is like our own marks
@@ -62,7 +63,9 @@ func FuzzRedact(f *testing.F) {
 			t.Errorf("got %d bytes: %q", len(got), got)
 		}
 		quoted := strconv.Quote(key)
-		if strings.Contains(got, key) || strings.Contains(got, quoted[1:len(quoted)-1]) || strings.Contains(got, tokenPrefix) {
+		escaped := strings.ReplaceAll(got, `\`, "")
+		if strings.Contains(got, key) || strings.Contains(got, quoted[1:len(quoted)-1]) || strings.Contains(got, tokenPrefix) ||
+			!strings.Contains(key, `\`) && strings.Contains(escaped, key) {
 			t.Errorf("%q was left of %q", got, text)
 		}
 	})

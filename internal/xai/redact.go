@@ -18,7 +18,11 @@ var tokenPattern = regexp.MustCompile(`xai-realtime-client-secret-[^\s"'\\<>]*`)
 // redact cuts the key and whatever looks like a token out of text that came from
 // outside, then shortens it to maxMessage bytes.
 func redact(text, key string) string {
-	text = tokenPattern.ReplaceAllString(cutKey(text, key), "[token]")
+	text = cutKey(text, key)
+	if holdsKey(text, key) {
+		return "[withheld, since it holds the key in disguise]"
+	}
+	text = tokenPattern.ReplaceAllString(text, "[token]")
 	if len(text) > maxMessage {
 		text = text[:maxMessage]
 	}
@@ -62,4 +66,23 @@ func commonPrefix(a, b string) int {
 		n++
 	}
 	return n
+}
+
+// holdsKey reports whether the key is in the text, also escaped as in JSON, and
+// as in JSON inside of JSON.
+func holdsKey(text, key string) bool {
+	return strings.Contains(text, key) ||
+		strings.Contains(text, `\`) && strings.Contains(unescape(text), unescape(key))
+}
+
+var escapedRune = regexp.MustCompile(`\\+u([0-9a-fA-F]{4})`)
+
+// unescape undoes the escapes of JSON, however deep they are nested. Something
+// that is no escape may become something else, which does no harm to a search.
+func unescape(text string) string {
+	text = escapedRune.ReplaceAllStringFunc(text, func(escape string) string {
+		code, _ := strconv.ParseUint(escape[len(escape)-4:], 16, 16) // matched as hex digits
+		return string(rune(code))
+	})
+	return strings.ReplaceAll(text, `\`, "")
 }

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // Token is an ephemeral token as xAI minted it.
@@ -21,12 +20,25 @@ type Token struct {
 	ID        string // names the token in logs without giving it away
 	ExpiresAt int64  // Unix seconds
 
-	freshUntil time.Time
+	askedFor time.Time // when the call for it began, by this machine's clock
+	lifetime time.Duration
 }
 
-// FreshUntil is when half of the token's lifetime is over, by this machine's
-// clock: until then whoever gets the token has time enough to connect.
-func (t *Token) FreshUntil() time.Time { return t.freshUntil }
+// Lifetime is how long the token lives from when it was asked for: as long as it
+// was meant to, or less if xAI said so.
+func (t *Token) Lifetime() time.Duration { return t.lifetime }
+
+// FreshUntil is when half of the lifetime is over: until then whoever gets the
+// token has time enough to connect.
+func (t *Token) FreshUntil() time.Time { return t.askedFor.Add(t.lifetime / 2) }
+
+// shorten believes xAI if the token, now by xAI's clock, ends earlier than it was
+// asked to. A time that is over already tells of a clock, and not of the token.
+func (t *Token) shorten(now time.Time) {
+	if left := time.Unix(t.ExpiresAt, 0).Sub(now); left > 0 {
+		t.lifetime = min(t.lifetime, left)
+	}
+}
 
 // parseToken reads a token from xAI's JSON. Its errors say nothing of the body,
 // which may hold a token even if it is not usable.
@@ -43,10 +55,12 @@ func parseToken(body []byte, lifetime time.Duration) (*Token, error) {
 	if json.Unmarshal(fields["value"], &value) != nil || value == "" {
 		return nil, errors.New("its value is not a non-empty string")
 	}
+	// Whoever puts the token between quotes, into a header, a page or a list gets
+	// what xAI sent, and nothing that means something there.
 	if strings.ContainsFunc(value, func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar
+		return r <= ' ' || r > '~' || strings.ContainsRune("\"'`<>&,\\", r)
 	}) {
-		return nil, errors.New("its value has white space or control characters")
+		return nil, errors.New("its value has characters that would need escaping")
 	}
 	sum := sha256.Sum256([]byte(value))
 	return &Token{
@@ -54,6 +68,7 @@ func parseToken(body []byte, lifetime time.Duration) (*Token, error) {
 		Value:     value,
 		ID:        hex.EncodeToString(sum[:8]),
 		ExpiresAt: parseExpiresAt(string(fields["expires_at"]), lifetime),
+		lifetime:  lifetime,
 	}, nil
 }
 

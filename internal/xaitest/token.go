@@ -9,11 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"strings"
 )
 
-// unusable is what a token has no business to contain: white space, control
-// characters, and what stands for bytes that are no UTF-8.
-var unusable = regexp.MustCompile(`[\s\v\p{Cc}\p{Z}\x{fffd}]`)
+// usable is what needs no escaping, wherever a token is put.
+var usable = regexp.MustCompile("^[!#$%()*+\\-./0-9:;=?@A-Z\\[\\]^_a-z{|}~]+$")
 
 // ReadToken returns the token in an answer, or why there is no usable one. An
 // expiry that xAI does not tell, or not in a way that makes sense, is -1.
@@ -31,8 +31,8 @@ func ReadToken(body []byte) (value string, expiresAt int64, err error) {
 	if value == "" {
 		return "", 0, errors.New("its value is not a non-empty string")
 	}
-	if unusable.MatchString(value) {
-		return "", 0, errors.New("its value has white space or control characters")
+	if !usable.MatchString(value) {
+		return "", 0, errors.New("its value has characters that would need escaping")
 	}
 	var number float64
 	switch told := json.Unmarshal(fields["expires_at"], &number) == nil; {
@@ -43,4 +43,32 @@ func ReadToken(body []byte) (value string, expiresAt int64, err error) {
 	default:
 		return value, int64(number), nil
 	}
+}
+
+// HoldsKey reports whether any text of a JSON value holds the key, also text that
+// is JSON again.
+func HoldsKey(value any, key string) bool {
+	switch value := value.(type) {
+	case string:
+		if strings.Contains(strings.ReplaceAll(value, `\`, ""), strings.ReplaceAll(key, `\`, "")) {
+			return true
+		}
+		var again any
+		if json.Unmarshal([]byte(value), &again) == nil || json.Unmarshal([]byte(`"`+value+`"`), &again) == nil {
+			return again != any(value) && HoldsKey(again, key)
+		}
+	case []any:
+		for _, element := range value {
+			if HoldsKey(element, key) {
+				return true
+			}
+		}
+	case map[string]any:
+		for name, element := range value {
+			if HoldsKey(name, key) || HoldsKey(element, key) {
+				return true
+			}
+		}
+	}
+	return false
 }
