@@ -18,7 +18,7 @@ import (
 
 // startExample serves the Caddyfile in a directory of examples/, as it is on the
 // disk. What its {$VARIABLES} are comes from environ, in which SITE, SITE2 and PORT
-// stand for what they stand for in startCaddy.
+// stand for what they stand for in caddytest.Start.
 func startExample(t *testing.T, up *caddytest.Upstream, directory string, environ map[string]string) *caddytest.Server {
 	t.Helper()
 	t.Chdir(caddytest.Root(t)) // the paths in examples start there
