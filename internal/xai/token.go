@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package xaitoken
+package xai
 
 import (
 	"crypto/sha256"
@@ -14,21 +14,23 @@ import (
 	"unicode"
 )
 
-// token is an ephemeral token as xAI minted it.
-type token struct {
-	body      []byte // xAI's JSON
-	value     string // the secret itself
-	id        string // names the token in logs without giving it away
-	expiresAt int64  // Unix seconds
+// Token is an ephemeral token as xAI minted it.
+type Token struct {
+	Body      []byte // xAI's JSON
+	Value     string // the secret itself
+	ID        string // names the token in logs without giving it away
+	ExpiresAt int64  // Unix seconds
 
-	key        string    // the API key that it was minted with
-	freshUntil time.Time // until when it may wait for a request, by this machine's clock
-	prefetched bool      // whether it did wait
+	freshUntil time.Time
 }
+
+// FreshUntil is when half of the token's lifetime is over, by this machine's
+// clock: until then whoever gets the token has time enough to connect.
+func (t *Token) FreshUntil() time.Time { return t.freshUntil }
 
 // parseToken reads a token from xAI's JSON. Its errors say nothing of the body,
 // which may hold a token even if it is not usable.
-func parseToken(body []byte, lifetime time.Duration) (*token, error) {
+func parseToken(body []byte, lifetime time.Duration) (*Token, error) {
 	if len(body) > maxAnswer {
 		return nil, errors.New("it is over 64 KiB")
 	}
@@ -47,19 +49,12 @@ func parseToken(body []byte, lifetime time.Duration) (*token, error) {
 		return nil, errors.New("its value has white space or control characters")
 	}
 	sum := sha256.Sum256([]byte(value))
-	return &token{
-		body:      body,
-		value:     value,
-		id:        hex.EncodeToString(sum[:8]),
-		expiresAt: parseExpiresAt(string(fields["expires_at"]), lifetime),
+	return &Token{
+		Body:      body,
+		Value:     value,
+		ID:        hex.EncodeToString(sum[:8]),
+		ExpiresAt: parseExpiresAt(string(fields["expires_at"]), lifetime),
 	}, nil
-}
-
-// isFresh reports whether the token may still be handed out. Both of Go's clocks
-// must say so: the monotonic one stands still while a machine is suspended, and
-// the wall clock can be set back.
-func (t *token) isFresh(now time.Time) bool {
-	return now.Before(t.freshUntil) && now.Round(0).Before(t.freshUntil.Round(0))
 }
 
 // parseExpiresAt returns xAI's expires_at in seconds. Some deployments answer in

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package xaitoken
+package xai
 
 import (
 	"errors"
@@ -150,11 +150,11 @@ func TestParseToken(t *testing.T) {
 				if want == 0 {
 					want = time.Now().Add(lifetime).Unix()
 				}
-				if got.value != "a" || string(got.body) != test.body || got.expiresAt != want {
+				if got.Value != "a" || string(got.Body) != test.body || got.ExpiresAt != want {
 					t.Errorf("got %+v, want expiry %d", got, want)
 				}
-				if got.id != "ca978112ca1bbdca" { // the beginning of the SHA-256 of "a"
-					t.Errorf("got the id %s", got.id)
+				if got.ID != "ca978112ca1bbdca" { // the beginning of the SHA-256 of "a"
+					t.Errorf("got the id %s", got.ID)
 				}
 			})
 		})
@@ -163,37 +163,16 @@ func TestParseToken(t *testing.T) {
 
 func TestPermanentFailure(t *testing.T) {
 	for status, want := range map[int]error{
-		http.StatusMovedPermanently:    errUpstreamRedirect,
-		http.StatusTemporaryRedirect:   errUpstreamRedirect,
-		http.StatusBadRequest:          errUpstreamRefused,
-		http.StatusUnauthorized:        errUpstreamAuth,
-		http.StatusForbidden:           errUpstreamAuth,
-		http.StatusUnprocessableEntity: errUpstreamRefused,
-		http.StatusNotImplemented:      errUpstreamFailed,
+		http.StatusMovedPermanently:    ErrRedirect,
+		http.StatusTemporaryRedirect:   ErrRedirect,
+		http.StatusBadRequest:          ErrRefused,
+		http.StatusUnauthorized:        ErrAuth,
+		http.StatusForbidden:           ErrAuth,
+		http.StatusUnprocessableEntity: ErrRefused,
+		http.StatusNotImplemented:      ErrFailed,
 	} {
 		if got := permanentFailure(status); !errors.Is(got, want) {
 			t.Errorf("%d is %q, want %q", status, got, want)
 		}
-	}
-}
-
-func TestTokenIsFresh(t *testing.T) {
-	now := time.Now()
-	tests := []struct {
-		name       string
-		freshUntil time.Time
-		want       bool
-	}{
-		{"before its time", now.Add(time.Second), true},
-		{"at its time", now, false},
-		{"by the wall clock alone", now.Round(0).Add(time.Second), true},
-		{"after its time by the wall clock", now.Round(0).Add(-time.Second), false},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			if got := (&token{freshUntil: test.freshUntil}).isFresh(now); got != test.want {
-				t.Errorf("got %t, want %t", got, test.want)
-			}
-		})
 	}
 }

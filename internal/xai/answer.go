@@ -1,14 +1,13 @@
 // SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package xaitoken
+package xai
 
 import (
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -16,18 +15,13 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-const (
-	// maxMessage is how many bytes of xAI's words are kept for the log.
-	maxMessage = 512
-
-	// maxRetryAfter is the longest wait that is believed. It keeps an absurd one
-	// from overflowing.
-	maxRetryAfter = 365 * 24 * time.Hour
-)
+// maxRetryAfter is the longest wait that is believed. It keeps an absurd one from
+// overflowing.
+const maxRetryAfter = 365 * 24 * time.Hour
 
 // readAnswer makes of xAI's answer a token or an error that is safe to log.
 // lifetime is what the token was asked to live.
-func readAnswer(resp *http.Response, key string, lifetime time.Duration) (*token, error) {
+func readAnswer(resp *http.Response, key string, lifetime time.Duration) (*Token, error) {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, err
@@ -37,8 +31,8 @@ func readAnswer(resp *http.Response, key string, lifetime time.Duration) (*token
 	}
 	minted, err := parseToken(body, lifetime)
 	if err != nil {
-		return nil, backoff.Permanent(&mintError{
-			failure: errUpstreamUnusable, status: resp.StatusCode, requestID: upstreamRequestID(resp, key), message: err.Error(),
+		return nil, backoff.Permanent(&Error{
+			Failure: ErrUnusable, Status: resp.StatusCode, RequestID: upstreamRequestID(resp, key), Message: err.Error(),
 		})
 	}
 	return minted, nil
@@ -50,20 +44,20 @@ func upstreamRequestID(resp *http.Response, key string) string {
 
 // refusal makes an error of an answer whose status says that there is no token.
 func refusal(resp *http.Response, body []byte, key string) error {
-	failed := &mintError{
-		status: resp.StatusCode, requestID: upstreamRequestID(resp, key), message: redact(errorMessage(body), key),
+	failed := &Error{
+		Status: resp.StatusCode, RequestID: upstreamRequestID(resp, key), Message: redact(errorMessage(body), key),
 	}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests:
-		failed.failure = errUpstreamRateLimited
+		failed.Failure = ErrRateLimited
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable,
 		http.StatusGatewayTimeout, statusOverloaded:
-		failed.failure = errUpstreamFailed
+		failed.Failure = ErrFailed
 	default:
-		failed.failure = permanentFailure(resp.StatusCode)
+		failed.Failure = permanentFailure(resp.StatusCode)
 		return backoff.Permanent(failed)
 	}
-	failed.retryAfter = parseRetryAfter(resp.Header.Get("Retry-After"))
+	failed.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"))
 	return failed
 }
 
@@ -74,15 +68,15 @@ const statusOverloaded = 529
 func permanentFailure(status int) error {
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return errUpstreamAuth
+		return ErrAuth
 	case status >= 500:
-		return errUpstreamFailed
+		return ErrFailed
 	case status >= 300 && status < 400:
-		return errUpstreamRedirect
+		return ErrRedirect
 	case status < 200:
-		return errUpstreamUnusable
+		return ErrUnusable
 	default:
-		return errUpstreamRefused
+		return ErrRefused
 	}
 }
 
@@ -126,55 +120,4 @@ func errorMessage(body []byte) string {
 		body, _ = json.Marshal(other)
 	}
 	return string(body)
-}
-
-var tokenPattern = regexp.MustCompile(`xai-realtime-client-secret-[^\s"'\\<>]*`)
-
-// redact cuts the key and whatever looks like a token out of text that came from
-// outside, then shortens it to maxMessage bytes.
-func redact(text, key string) string {
-	text = tokenPattern.ReplaceAllString(cutKey(text, key), "[token]")
-	if len(text) > maxMessage {
-		text = text[:maxMessage]
-	}
-	return strings.ToValidUTF8(text, "?") // not "", which could join the halves of a secret
-}
-
-// minKeyPart is how much of the key's beginning is taken for a key that broke
-// off, as in the last line of an answer that was cut.
-const minKeyPart = 8
-
-// cutKey replaces the key, and its beginning where it broke off, also as Go's
-// errors quote what they received and as errorMessage encodes it.
-func cutKey(text, key string) string {
-	escaped, _ := json.Marshal(key) // cannot fail for a string
-	forms := []string{key}
-	for _, quoted := range []string{strconv.Quote(key), string(escaped)} {
-		forms = append(forms, quoted[1:len(quoted)-1])
-	}
-	var kept strings.Builder
-	for i := 0; i < len(text); {
-		cut := 0
-		for _, form := range forms {
-			if n := commonPrefix(text[i:], form); n >= min(len(form), minKeyPart) {
-				cut = max(cut, n)
-			}
-		}
-		if cut == 0 {
-			kept.WriteByte(text[i])
-			i++
-			continue
-		}
-		kept.WriteString("[key]")
-		i += cut
-	}
-	return kept.String()
-}
-
-func commonPrefix(a, b string) int {
-	n := 0
-	for n < min(len(a), len(b)) && a[n] == b[n] {
-		n++
-	}
-	return n
 }

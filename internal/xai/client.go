@@ -1,7 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package xaitoken
+// Package xai exchanges an API key for an ephemeral token: one call to xAI with
+// its time, its retries, and what its answer means. It knows nothing of who asks
+// for the token, and why.
+package xai
 
 import (
 	"bytes"
@@ -14,6 +17,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
@@ -36,76 +40,41 @@ const maxShares = 10
 // minPing is the least time that xAI gets to answer an HTTP/2 ping.
 const minPing = 500 * time.Millisecond
 
-// The ways in which minting fails. See failures.
-var (
-	errCanceled            = errors.New("the client went away")
-	errUpstreamAuth        = errors.New("xAI refused the API key of the server")
-	errUpstreamRefused     = errors.New("xAI refused the request")
-	errUpstreamRedirect    = errors.New("xAI answered with a redirect")
-	errUpstreamFailed      = errors.New("xAI failed")
-	errUpstreamUnreachable = errors.New("xAI cannot be reached")
-	errUpstreamUnusable    = errors.New("xAI sent an unusable answer")
-	errUpstreamRateLimited = errors.New("xAI is limiting the rate of requests")
-	errTimeout             = errors.New("xAI did not answer in time")
-)
+// Config says how to mint.
+type Config struct {
+	Endpoint     string        // an absolute http or https URL
+	ExpiresAfter time.Duration // whole seconds
+	Session      json.RawMessage
+	Timeout      time.Duration // of a whole Mint, retries included
+	Retries      int           // the most that Mint will be asked for
+	Transport    http.RoundTripper
 
-// mintError says why there is no token. What xAI or the network said is already
-// free of the key and of tokens.
-type mintError struct {
-	failure    error         // one of those above
-	status     int           // xAI's, 0 where none came
-	requestID  string        // xAI's x-request-id
-	message    string        // xAI's words, or the transport's
-	retryAfter time.Duration // how long xAI asks to wait, 0 where it does not
+	Requests *prometheus.CounterVec // counts each call by the status of its answer
+	Duration prometheus.Observer    // observes how many seconds each call took
+
+	Logger *zap.Logger // for what goes wrong and is tried again
 }
 
-func (e *mintError) Error() string { return e.failure.Error() }
+// Client mints tokens. It knows nothing of the requests that ask for them.
+type Client struct {
+	config Config
 
-// fields describes the failure in a log.
-func (e *mintError) fields(requestID string) []zap.Field {
-	return []zap.Field{
-		zap.String("client_request_id", requestID),
-		zap.Int("upstream_status", e.status),
-		zap.String("upstream_request_id", e.requestID),
-		zap.String("upstream_message", e.message),
-	}
+	request   *http.Request     // what each call begins with
+	exchange  http.RoundTripper // one call over the network
+	closeIdle func()            // drops the connections that nobody uses
+	hung      atomic.Bool       // an attempt hung since the last one began
+	retired   atomic.Bool       // the config was unloaded
 }
 
-// Unwrap lets backoff.Retry see what is final and how long xAI asks to wait.
-func (e *mintError) Unwrap() error {
-	if e.retryAfter > 0 {
-		return &backoff.RetryAfterError{Duration: e.retryAfter}
-	}
-	return e.failure
-}
-
-type clientConfig struct {
-	endpoint     string
-	expiresAfter time.Duration
-	session      json.RawMessage
-	timeout      time.Duration
-	retries      int
-	transport    http.RoundTripper
-	logger       *zap.Logger
-}
-
-// client mints tokens. It knows nothing of the requests that ask for them.
-type client struct {
-	clientConfig
-
-	request   *http.Request // what each call begins with
-	closeIdle func()        // drops the connections that nobody uses
-	hung      atomic.Bool   // an attempt hung since the last one began
-	retired   atomic.Bool   // the config was unloaded
-}
-
-func newClient(config clientConfig) (*client, error) {
+// NewClient returns a client, and bounds what its transport may hold in memory and
+// for how long a dead connection goes unnoticed.
+func NewClient(config *Config) (*Client, error) {
 	request, err := newMintRequest(config)
 	if err != nil {
 		return nil, err
 	}
-	c := &client{clientConfig: config, request: request, closeIdle: func() {}}
-	if t, ok := config.transport.(*reverseproxy.HTTPTransport); ok {
+	c := &Client{config: *config, request: request, exchange: newExchange(config), closeIdle: func() {}}
+	if t, ok := config.Transport.(*reverseproxy.HTTPTransport); ok {
 		c.closeIdle = t.Transport.CloseIdleConnections
 		if t.Transport.MaxResponseHeaderBytes == 0 {
 			t.Transport.MaxResponseHeaderBytes = maxAnswer // Go's own limit is 10 MiB
@@ -114,29 +83,28 @@ func newClient(config clientConfig) (*client, error) {
 		// them hangs, and closeIdle cannot drop it while another call is on it. A
 		// ping finds out within the first attempt, unless attempts are so short
 		// that a slow network could not answer it.
-		if wait := config.timeout / time.Duration(3*shares(config.retries)); wait >= minPing {
+		if wait := config.Timeout / time.Duration(3*shares(config.Retries)); wait >= minPing {
 			t.Transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: wait, PingTimeout: wait}
 		}
 	}
-	c.transport = newExchange(config.transport)
 	return c, nil
 }
 
 // newMintRequest returns a request that lacks only what differs between calls.
-func newMintRequest(config clientConfig) (*http.Request, error) {
+func newMintRequest(config *Config) (*http.Request, error) {
 	var parameters struct {
 		ExpiresAfter struct {
 			Seconds int64 `json:"seconds"`
 		} `json:"expires_after"`
 		Session json.RawMessage `json:"session,omitempty"`
 	}
-	parameters.ExpiresAfter.Seconds = int64(config.expiresAfter / time.Second)
-	parameters.Session = config.session
+	parameters.ExpiresAfter.Seconds = int64(config.ExpiresAfter / time.Second)
+	parameters.Session = config.Session
 	body, err := json.Marshal(parameters)
 	if err != nil {
 		return nil, fmt.Errorf("session: %w", err)
 	}
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, config.endpoint, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, config.Endpoint, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -148,18 +116,18 @@ func newMintRequest(config clientConfig) (*http.Request, error) {
 	return req, nil
 }
 
-// retire closes idle connections, now and after each call that is still to come.
+// Retire closes idle connections, now and after each call that is still to come.
 // Requests outlive their config for a while, and a connection that one of them
 // leaves idle would outlive both.
-func (c *client) retire() {
+func (c *Client) Retire() {
 	c.retired.Store(true)
 	c.closeIdle()
 }
 
-// mint exchanges the key for a token within the timeout. It gives up when ctx
-// ends, which must be because nobody waits for the token any more. Every error is
-// a *mintError.
-func (c *client) mint(ctx context.Context, key, requestID string, retries int) (*token, error) {
+// Mint exchanges the key for a token within the timeout. It gives up when ctx
+// ends, which must be because nobody waits for the token any more. The request ID
+// is sent to xAI, with each attempt. Every error is an *Error.
+func (c *Client) Mint(ctx context.Context, key, requestID string, retries int) (*Token, error) {
 	defer func() {
 		if c.retired.Load() {
 			c.closeIdle()
@@ -178,16 +146,18 @@ func (c *client) mint(ctx context.Context, key, requestID string, retries int) (
 	if err == nil {
 		return minted, nil
 	}
-	if failed, ok := errors.AsType[*mintError](err); ok && ctx.Err() == nil {
-		return nil, failed
+	failed, ok := errors.AsType[*Error](err)
+	if !ok || ctx.Err() != nil {
+		failed = &Error{Failure: ErrCanceled}
 	}
-	return nil, &mintError{failure: errCanceled}
+	failed.ClientRequestID = requestID
+	return nil, failed
 }
 
-func (c *client) mintWithRetries(ctx context.Context, key, requestID string, retries int) (*token, error) {
-	deadline := time.Now().Add(c.timeout)
+func (c *Client) mintWithRetries(ctx context.Context, key, requestID string, retries int) (*Token, error) {
+	deadline := time.Now().Add(c.config.Timeout)
 	left := retries
-	try := func() (*token, error) {
+	try := func() (*Token, error) {
 		share := time.Until(deadline) / time.Duration(shares(left))
 		left--
 		ctx, cancel := context.WithTimeout(ctx, share)
@@ -196,14 +166,14 @@ func (c *client) mintWithRetries(ctx context.Context, key, requestID string, ret
 	}
 
 	pace := backoff.NewExponentialBackOff()
-	pace.InitialInterval = min(maxBackoff, c.timeout/40)
+	pace.InitialInterval = min(maxBackoff, c.config.Timeout/40)
 	pace.Multiplier = 2
 	return backoff.Retry(ctx, try,
 		backoff.WithBackOff(pace),
 		backoff.WithMaxTries(uint(retries)+1),
-		backoff.WithMaxElapsedTime(c.timeout),
+		backoff.WithMaxElapsedTime(c.config.Timeout),
 		backoff.WithNotify(func(err error, wait time.Duration) {
-			c.logger.Debug("retrying", zap.Error(err), zap.Duration("wait", wait), zap.String("client_request_id", requestID))
+			c.config.Logger.Debug("retrying", zap.Error(err), zap.Duration("wait", wait), zap.String("client_request_id", requestID))
 		}))
 }
 
@@ -214,7 +184,7 @@ func shares(retries int) int {
 }
 
 // attempt calls xAI once.
-func (c *client) attempt(ctx context.Context, key, requestID string) (*token, error) {
+func (c *Client) attempt(ctx context.Context, key, requestID string) (*Token, error) {
 	if c.hung.Swap(false) {
 		// The connection may have died in silence, and over HTTP/2 this attempt
 		// would be sent over the same one. Not earlier, because the transport takes
@@ -232,21 +202,20 @@ func (c *client) attempt(ctx context.Context, key, requestID string) (*token, er
 	req.Header.Set("Authorization", bearerPrefix+key)
 	req.Header.Set("X-Client-Request-Id", requestID)
 	began := time.Now()
-	resp, err := c.transport.RoundTrip(req)
+	resp, err := c.exchange.RoundTrip(req)
 	if err != nil {
-		failure := errUpstreamUnreachable
+		failure := ErrUnreachable
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			failure = errTimeout
+			failure = ErrTimeout
 			c.hung.Store(true)
 		}
-		return nil, &mintError{failure: failure, message: err.Error()}
+		return nil, &Error{Failure: failure, Message: err.Error()}
 	}
 	defer resp.Body.Close()
-	minted, err := readAnswer(resp, key, c.expiresAfter)
+	minted, err := readAnswer(resp, key, c.config.ExpiresAfter)
 	if err != nil {
 		return nil, err
 	}
-	minted.key = key
-	minted.freshUntil = began.Add(c.expiresAfter / 2)
+	minted.freshUntil = began.Add(c.config.ExpiresAfter / 2)
 	return minted, nil
 }
