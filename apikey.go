@@ -102,8 +102,8 @@ func (h *Handler) checkAPIKey() error {
 func checkReadable(name string) error {
 	file, err := os.Open(name) //nolint:gosec // the owner's config names it
 	if err == nil {
-		defer file.Close()
 		_, err = file.Read(make([]byte, 1)) // opening a directory succeeds
+		_ = file.Close()                    // which was only read
 	}
 	if failed, ok := errors.AsType[*fs.PathError](err); ok {
 		return failed.Err
