@@ -67,7 +67,7 @@ func header(name, value string) []string { return []string{name, value} }
 func TestRequestWithoutTokenCostsNothing(t *testing.T) {
 	up := caddytest.NewUpstream(t)
 	s := caddytest.Start(t, up, caddytest.Site("rate_limit 1 1h"))
-	up.Script(sandbox.Status(http.StatusUnauthorized), sandbox.Answer(http.StatusOK, "{}"))
+	up.Script(sandbox.Status(http.StatusNotFound), sandbox.Answer(http.StatusOK, "{}"))
 	for want, ask := range map[int]func() caddytest.Answer{
 		http.StatusMethodNotAllowed: func() caddytest.Answer { return s.Do(http.MethodGet, s.URL+"/session") },
 		http.StatusForbidden:        func() caddytest.Answer { return s.Post("Sec-Fetch-Site", "cross-site") },
