@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -31,22 +32,41 @@ func TestMain(m *testing.M) {
 }
 
 // command prepares one of the command's own commands, at the top of the repository
-// and with the test's directory as its home. A process that goes on is killed when
+// and with a home of its own. A process that goes on is killed when
 // the test ends.
-func command(t *testing.T, home string, args ...string) (*exec.Cmd, *bytes.Buffer) {
+func command(t *testing.T, args ...string) (*exec.Cmd, *output) {
 	t.Helper()
 	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var output bytes.Buffer
+	home := t.TempDir()
+	printed := new(output)
 	command := exec.CommandContext(t.Context(), binary, args...) //nolint:gosec // our own binary
 	command.Dir = filepath.Join("..", "..")
-	command.Stdout, command.Stderr = &output, &output
+	command.Stdout, command.Stderr = printed, printed
 	command.WaitDelay = time.Second // should it leave a process in the background
 	command.Env = append(os.Environ(), asCommand+"=yes", "HOME="+home,
 		"XDG_DATA_HOME="+filepath.Join(home, "data"), "XDG_CONFIG_HOME="+filepath.Join(home, "config"))
-	return command, &output
+	return command, printed
+}
+
+// output is what a process has printed so far.
+type output struct {
+	mu      sync.Mutex
+	printed bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.printed.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.printed.String()
 }
 
 // writeConfig writes a Caddyfile, or JSON.
@@ -70,9 +90,9 @@ func quickstartConfig(t *testing.T, page, sandbox string) (path string) {
 }
 
 // start runs a config until the test ends, and waits until it answers at an address.
-func start(t *testing.T, config, address string) {
+func start(t *testing.T, config, address string) *output {
 	t.Helper()
-	process, output := command(t, t.TempDir(), "run", "--config", config)
+	process, output := command(t, "run", "--config", config)
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +105,8 @@ func start(t *testing.T, config, address string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	pause := time.NewTicker(10 * time.Millisecond)
+	defer pause.Stop()
 	for ctx.Err() == nil {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
 		if err != nil {
@@ -92,17 +114,18 @@ func start(t *testing.T, config, address string) {
 		}
 		if resp, err := client.Do(req); err == nil {
 			_ = resp.Body.Close()
-			return
+			return output
 		}
-		time.Sleep(10 * time.Millisecond)
+		<-pause.C
 	}
 	t.Fatalf("nobody answers at %s", address)
+	return nil
 }
 
 // mustRefuse fails unless the command ends at once and says which address is taken.
 func mustRefuse(t *testing.T, address string, args ...string) {
 	t.Helper()
-	process, output := command(t, t.TempDir(), args...)
+	process, output := command(t, args...)
 	ended := time.AfterFunc(20*time.Second, func() { _ = process.Process.Kill() })
 	defer ended.Stop()
 	err := process.Run()
@@ -139,7 +162,7 @@ func TestSecondQuickstart(t *testing.T) {
 		config := writeConfig(t, "Caddyfile", "{\nadmin "+admin+"\n}\nhttp://:"+page+", http://:"+other)
 		mustRefuse(t, ":"+page, "start", "--config", config)
 		if t.Failed() {
-			stop, output := command(t, t.TempDir(), "stop", "--address", admin)
+			stop, output := command(t, "stop", "--address", admin)
 			t.Log(stop.Run(), output)
 		}
 	})
@@ -230,7 +253,7 @@ func TestReloadOfARunningCaddy(t *testing.T) {
 	site, admin = "127.0.0.1:"+site, "127.0.0.1:"+admin
 	config := writeConfig(t, "Caddyfile", "{\nadmin "+admin+"\n}\nhttp://"+site+" {\nbind 127.0.0.1\nrespond ok\n}")
 	start(t, config, site)
-	reload, output := command(t, t.TempDir(), "reload", "--config", config, "--force")
+	reload, output := command(t, "reload", "--config", config, "--force")
 	if err := reload.Run(); err != nil {
 		t.Errorf("%v:\n%s", err, output)
 	}
