@@ -10,8 +10,8 @@
 import { connect } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { Failure } from "./failure.js";
-import { hasMicrophone, Microphone, MICROPHONE_RATE } from "./microphone.js";
-import { announce, clearNotice, clock, explain, meter, pause, press, show, transcript, ui, write } from "./page.js";
+import { hasMicrophone, insecure, Microphone, MICROPHONE_RATE } from "./microphone.js";
+import { announce, clearNotice, clock, enable, explain, meter, pause, press, show, transcript, ui, write } from "./page.js";
 import { Playback } from "./playback.js";
 import { loadSettings } from "./settings.js";
 import { TokenError } from "./token.js";
@@ -23,6 +23,7 @@ const SILENCE = btoa("\0".repeat(2 * MICROPHONE_RATE));
 let settings;
 let call = null; // the one that is being opened or held
 let token = null; // the latest
+let tokenUsed = false; // it has opened a session, the only one that it can open
 let soundOn = true;
 let pausedUntil = 0; // no new attempt before this moment, because the server said so
 
@@ -30,12 +31,14 @@ let pausedUntil = 0; // no new attempt before this moment, because the server sa
 // The call
 
 async function start(withMicrophone) {
+  const typing = document.activeElement === ui.line;
   const mine = { abort: new AbortController(), playback: createPlayback() }; // sound needs the click
   call = mine;
   token = null;
+  tokenUsed = false;
   clearNotice();
   show("connecting", "Connecting", "One moment, please.");
-  ui.end.focus({ preventScroll: true });
+  if (!typing) ui.end.focus({ preventScroll: true });
   announce("Connecting");
   showMicrophone();
   // Asked for now, because a browser may want the click, and not waited for: a question that nobody
@@ -51,6 +54,7 @@ async function start(withMicrophone) {
     fail(error);
     return;
   }
+  tokenUsed = true;
   transcript.clear(); // not before: an attempt that fails must not cost the last conversation
   mine.since = performance.now();
   mine.conversation = new Conversation(socket, { settings, transcript, playback: mine.playback });
@@ -58,6 +62,7 @@ async function start(withMicrophone) {
   show("talking", "Your turn", "");
   announce("The conversation has started");
   tick();
+  if (mine.unsent) send();
   if (!withMicrophone && document.activeElement === ui.end) ui.line.focus({ preventScroll: true });
   animate(mine);
 }
@@ -86,19 +91,21 @@ function createPlayback() {
   try {
     const playback = new Playback();
     playback.muted = !soundOn;
+    playback.start().catch((failure) => {
+      if (call?.playback === playback) explain(failure);
+    });
     return playback;
   } catch {
     return null;
   }
 }
 
-/** The person has had enough. */
+/** The person has had enough, or has left the page, to which browsers let people come back. */
 function hangUp() {
   const { conversation } = call;
   call.abort.abort();
   clearNotice();
-  if (!conversation) token = null;
-  finish(conversation ? "That was it" : "Ready", "ready");
+  finish(conversation ? "Ended" : "Ready", "ready");
   announce(conversation ? "The conversation has ended" : "Cancelled");
 }
 
@@ -213,12 +220,27 @@ function tick() {
   pause(Math.ceil((pausedUntil - performance.now()) / 1000));
 }
 
-/** Expiry bounds the time to connect. A session that is open goes on. */
+/** Not for how long it is good: that bounds the time to connect, and a session that is open goes on. */
 function tokenInWords() {
   if (!token) return call ? "On its way" : "None yet";
-  const left = token.remaining;
-  const lifetime = Number.isNaN(left) ? "" : left > 0 ? `${clock(left)} left` : "expired";
-  return [call && !call.conversation ? "Fresh" : "Used", lifetime].filter(Boolean).join(", ");
+  return tokenUsed ? "Used" : "Not used";
+}
+
+// ---------------------------------------------------------------------------------------------------
+// What is typed
+
+/** Sends the line; if there is no conversation yet, as soon as there is one. */
+function send() {
+  const text = ui.line.value.trim();
+  if (!text) return;
+  if (!call?.conversation) {
+    if (!call && performance.now() >= pausedUntil) start(false);
+    if (call) call.unsent = true;
+    return;
+  }
+  ui.line.value = "";
+  clearNotice();
+  call.conversation.say(text);
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -251,11 +273,10 @@ ui.sound.addEventListener("click", () => {
 });
 ui.composer.addEventListener("submit", (event) => {
   event.preventDefault(); // also what makes the Enter key work
-  const text = ui.line.value.trim();
-  if (!text || !call?.conversation) return;
-  ui.line.value = "";
-  clearNotice();
-  call.conversation.say(text);
+  send();
+});
+addEventListener("pagehide", () => {
+  if (call) hangUp();
 });
 navigator.mediaDevices?.addEventListener("devicechange", offerMicrophone);
 
@@ -263,7 +284,8 @@ document.getElementById("not-running").remove();
 try {
   settings = await loadSettings();
   write("place", settings.isSandbox ? "Sandbox: no key, no bill" : settings.host);
-  ui.talk.disabled = ui.type.disabled = false;
+  if (!isSecureContext) explain(insecure());
+  enable();
   setInterval(tick, 500); // where nothing is animated
 } catch (error) {
   show("failed", "Not ready", "");
