@@ -102,7 +102,7 @@ func (c *crossOrigin) setHeaders(header http.Header, r *http.Request) {
 	if origin := r.Header.Get("Origin"); c.trusts(origin) {
 		header.Set("Access-Control-Allow-Origin", origin)
 		header.Set("Access-Control-Allow-Credentials", "true")
-		header.Set("Access-Control-Expose-Headers", "Retry-After")
+		header.Set("Access-Control-Expose-Headers", "Retry-After, Date")
 	}
 }
 

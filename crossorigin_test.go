@@ -70,7 +70,7 @@ func TestCrossOrigin(t *testing.T) {
 			}
 			credentials, exposed := "", ""
 			if test.allowed != "" {
-				credentials, exposed = "true", "Retry-After"
+				credentials, exposed = "true", "Retry-After, Date"
 			}
 			for name, want := range map[string]string{
 				"Access-Control-Allow-Origin":      test.allowed,

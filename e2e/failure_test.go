@@ -37,7 +37,7 @@ func TestNoToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			xai := &upstream{t: t}
-			xai.Script(test.fault)
+			xai.Script(test.fault, test.fault) // the page asks before the click, and then again
 			p := open(t, serve(t, append(test.edits, instead(t, xai)...)...), view{})
 			p.click("talk")
 			p.waitPhase("failed")
@@ -106,11 +106,13 @@ func TestTokenExpiry(t *testing.T) {
 	})
 }
 
+// elsewhere are the edits that put the endpoint on another origin than the page.
+var elsewhere = []string{
+	"connect-src 'self'", "connect-src 'self' http://127.0.0.1:8080",
+	`{"realtime"`, `{"session": "http://127.0.0.1:8080/session", "realtime"`,
+}
+
 func TestAnotherOrigin(t *testing.T) {
-	elsewhere := []string{
-		"connect-src 'self'", "connect-src 'self' http://127.0.0.1:8080",
-		`{"realtime"`, `{"session": "http://127.0.0.1:8080/session", "realtime"`,
-	}
 	t.Run("refused", func(t *testing.T) {
 		p := open(t, serve(t, elsewhere...), view{})
 		p.click("type")

@@ -20,10 +20,10 @@ import (
 var chromium context.Context
 
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
+	os.Exit(runAll(m))
 }
 
-func run(m *testing.M) int {
+func runAll(m *testing.M) int {
 	path := findChromium()
 	if path == "" {
 		if os.Getenv("E2E_REQUIRE") != "" {

@@ -14,16 +14,18 @@ import { hasMicrophone, insecure, Microphone, MICROPHONE_RATE } from "./micropho
 import { announce, clearNotice, clock, enable, explain, meter, pause, press, show, transcript, ui, write } from "./page.js";
 import { Playback } from "./playback.js";
 import { loadSettings } from "./settings.js";
-import { TokenError } from "./token.js";
+import { createTokenSource, TokenError } from "./token.js";
 
 // A second of it, in base64. A microphone that breaks off in the middle of a sentence would leave the
 // server waiting for the end, which it recognizes by silence.
 const SILENCE = btoa("\0".repeat(2 * MICROPHONE_RATE));
 
 let settings;
+let source; // of tokens
 let call = null; // the one that is being opened or held
 let token = null; // the latest
 let tokenUsed = false; // it has opened a session, the only one that it can open
+let finishing = false;
 let soundOn = true;
 let pausedUntil = 0; // no new attempt before this moment, because the server said so
 
@@ -32,7 +34,7 @@ let pausedUntil = 0; // no new attempt before this moment, because the server sa
 
 async function start(withMicrophone) {
   const typing = document.activeElement === ui.line;
-  const mine = { abort: new AbortController(), playback: createPlayback() }; // sound needs the click
+  const mine = { abort: new AbortController() };
   call = mine;
   token = null;
   tokenUsed = false;
@@ -41,13 +43,17 @@ async function start(withMicrophone) {
   if (!typing) ui.end.focus({ preventScroll: true });
   announce("Connecting");
   showMicrophone();
-  // Asked for now, because a browser may want the click, and not waited for: a question that nobody
-  // answers must keep nobody from typing.
+  const [connecting, begun] = beginToConnect(mine);
+  await begun;
+  if (mine !== call) return;
+  // Sound and microphone now, because a browser may want the click. They are not waited for: a question
+  // that nobody answers must keep nobody from typing.
+  mine.playback = createPlayback();
   if (withMicrophone) openMicrophone();
 
   let socket;
   try {
-    socket = await connect(settings, { signal: mine.abort.signal, report });
+    socket = await connecting;
   } catch (error) {
     if (mine.abort.signal.aborted) return; // hangUp() has tidied up
     finish("Not connected", "failed");
@@ -65,6 +71,26 @@ async function start(withMicrophone) {
   if (mine.unsent) send();
   if (!withMicrophone && document.activeElement === ui.end) ui.line.focus({ preventScroll: true });
   animate(mine);
+}
+
+/**
+ * The connection, and a promise for when its WebSocket is on the way, which it is at once if the token is
+ * there: to prepare sound can take longer than all the rest of the click. Without a token nobody waits.
+ */
+function beginToConnect({ abort: { signal } }) {
+  let connecting;
+  const begun = new Promise((resolve) => {
+    connecting = connect(settings, source, {
+      signal,
+      report(attempt, token) {
+        report(attempt, token);
+        if (token) resolve();
+      },
+    });
+    connecting.catch(() => {}); // start() looks at it later
+    setTimeout(resolve);
+  });
+  return [connecting, begun];
 }
 
 /** Each attempt of connect() begins with a new token. */
@@ -109,6 +135,11 @@ function hangUp() {
   announce(conversation ? "The conversation has ended" : "Cancelled");
 }
 
+/** Whoever moves to a button is about to press it: then the click need not wait for xAI. */
+function prepare() {
+  if (!call && !finishing && performance.now() >= pausedUntil) source.prepare();
+}
+
 function finish(state, phase) {
   const { conversation, microphone, playback, since } = call;
   call = null;
@@ -119,7 +150,9 @@ function finish(state, phase) {
   write("connection", conversation && phase === "failed" ? "Lost" : "Closed");
   showMicrophone();
   meter.rest();
+  finishing = true; // the page moves the focus then, and not somebody who wants to start again
   show(phase, state, ended || (phase === "ready" ? "Speak as you would to a person, or type." : ""));
+  finishing = false;
   tick();
 }
 
@@ -286,6 +319,10 @@ try {
   write("place", settings.isSandbox ? "Sandbox: no key, no bill" : settings.host);
   if (!isSecureContext) explain(insecure());
   enable();
+  source = createTokenSource(settings.session);
+  for (const control of [ui.talk, ui.type, ui.line]) {
+    for (const intent of ["pointerover", "focus", "touchstart"]) control.addEventListener(intent, prepare, { passive: true });
+  }
   setInterval(tick, 500); // where nothing is animated
 } catch (error) {
   show("failed", "Not ready", "");

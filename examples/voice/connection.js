@@ -5,8 +5,6 @@
 // opens one session only, so each attempt has a token of its own.
 
 import { Failure } from "./failure.js";
-import { fetchToken } from "./token.js";
-
 const ATTEMPTS = 3;
 const OPEN_TIMEOUT = 10_000; // ms until the WebSocket is open
 const START_TIMEOUT = 5_000; // from there until session.created
@@ -15,13 +13,13 @@ const START_TIMEOUT = 5_000; // from there until session.created
 class NeverStarted extends Failure {}
 
 /**
- * Resolves with a WebSocket on which the server has started a session. report is told of each step: the
- * attempt's number, and its token as soon as there is one.
+ * Resolves with a WebSocket on which the server has started a session. The tokens come from a source, see
+ * token.js. report is told of each step: the attempt's number, and its token as soon as there is one.
  */
-export async function connect(settings, { signal, report }) {
+export async function connect(settings, source, { signal, report }) {
   for (let attempt = 1; ; attempt++) {
     report(attempt);
-    const token = await fetchToken(settings.session, { signal });
+    const token = await source.take({ signal });
     report(attempt, token);
     if (token.remaining === 0) throw expired();
     try {
