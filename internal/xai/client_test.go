@@ -250,7 +250,7 @@ func TestLifetime(t *testing.T) {
 }
 
 func TestPatience(t *testing.T) {
-		t.Run("a slow xAI is not a dead one", func(t *testing.T) {
+	t.Run("a slow xAI is not a dead one", func(t *testing.T) {
 		for _, latency := range []time.Duration{4500 * time.Millisecond, 7 * time.Second, 9 * time.Second} {
 			inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 				xai.Latency = latency
