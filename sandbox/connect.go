@@ -31,12 +31,7 @@ func (s *Server) realtime(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	subprotocol := tokenSubprotocol(r)
-	token := bearer(r)
-	if token == "" {
-		token = strings.TrimPrefix(subprotocol, subprotocolPrefix)
-	}
-	if !s.redeem(token) && !s.isAPIKey(bearer(r)) {
-		refuse(w, http.StatusUnauthorized, "A session needs a token that is known, unused and not expired.")
+	if !s.mayConverse(w, r, subprotocol) {
 		return
 	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
@@ -56,6 +51,32 @@ func (s *Server) realtime(w http.ResponseWriter, r *http.Request) {
 		model = defaultModel
 	}
 	s.converse(r.Context(), conn, model)
+}
+
+// mayConverse reports whether r brings what opens a session, and answers it if not.
+func (s *Server) mayConverse(w http.ResponseWriter, r *http.Request, subprotocol string) bool {
+	credential := bearer(r)
+	if fault := misbehavior(credential); fault != nil {
+		fault(w, r, nil)
+		return false
+	}
+	if s.isAPIKey(credential) {
+		return true
+	}
+	if credential == "" {
+		credential = strings.TrimPrefix(subprotocol, subprotocolPrefix)
+	}
+	switch {
+	case credential == "":
+		refuseWith(w, http.StatusUnauthorized, noCredentials)
+	case !strings.HasPrefix(credential, valuePrefix):
+		refuseKey(w, credential)
+	case !s.redeem(credential):
+		refuse(w, http.StatusUnauthorized, "A session needs a token that is known, unused and not expired.")
+	default:
+		return true
+	}
+	return false
 }
 
 // isHandshake reports whether r asks for a WebSocket, and answers it if not.

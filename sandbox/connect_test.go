@@ -186,16 +186,18 @@ func TestConnectingRefused(t *testing.T) {
 		name    string
 		url     string
 		options *websocket.DialOptions
+		status  int
 	}{
-		{"nothing", server.URL, &websocket.DialOptions{}},
-		{"an empty bearer", server.URL, withBearer("")},
-		{"an unknown token", server.URL, withBearer(valuePrefix + "AAAA")},
-		{"a used token as a bearer", server.URL, withBearer(used)},
-		{"a used token as a subprotocol", server.URL, withSubprotocol(used)},
-		{"another subprotocol", server.URL, &websocket.DialOptions{Subprotocols: []string{"realtime"}}},
-		{"a key where every key can mint", server.URL, withBearer("some-key")},
-		{"a wrong key", withKey.URL, withBearer("other-key")},
-		{"the key as a subprotocol", withKey.URL, withSubprotocol("some-key")},
+		{"nothing", server.URL, &websocket.DialOptions{}, 401},
+		{"an empty bearer", server.URL, withBearer(""), 401},
+		{"an unknown token", server.URL, withBearer(valuePrefix + "AAAA"), 401},
+		{"a used token as a bearer", server.URL, withBearer(used), 401},
+		{"a used token as a subprotocol", server.URL, withSubprotocol(used), 401},
+		{"another subprotocol", server.URL, &websocket.DialOptions{Subprotocols: []string{"realtime"}}, 401},
+		{"a key where every key can mint", server.URL, withBearer("some-key"), 400},
+		{"a wrong key", withKey.URL, withBearer("other-key"), 400},
+		{"the key as a subprotocol", withKey.URL, withSubprotocol("some-key"), 400},
+		{"a key that misbehaves", withKey.URL, withBearer("xai-sandbox-503"), 503},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			conn, response, err := handshake(t, test.url, test.options) //nolint:bodyclose // Dial says that nobody has to
@@ -203,8 +205,8 @@ func TestConnectingRefused(t *testing.T) {
 				_ = conn.CloseNow()
 				t.Fatal("a session was opened")
 			}
-			if response == nil || response.StatusCode != http.StatusUnauthorized {
-				t.Fatalf("got %v and %v, want 401", response, err)
+			if response == nil || response.StatusCode != test.status {
+				t.Fatalf("got %v and %v, want %d", response, err, test.status)
 			}
 			if contentType := response.Header.Get("Content-Type"); contentType != "application/json" {
 				t.Errorf("got content type %q", contentType)

@@ -9,6 +9,12 @@
 // WebSocket with a conversation in sound and text. It understands no speech and
 // holds no model.
 //
+// Some keys make it misbehave, whatever key it expects: xai-sandbox-429, or any
+// status from 400 to 599, is answered with xAI's error of that status,
+// xai-sandbox-429-after-7 with Retry-After: 7 as well, xai-sandbox-hang never,
+// xai-sandbox-reset by breaking off, and xai-sandbox-garbage with HTML. All other
+// keys that begin like that are wrong.
+//
 // In a test it is the upstream, which can be told to misbehave:
 //
 //	xai := new(sandbox.Server)
@@ -20,7 +26,6 @@
 package sandbox
 
 import (
-	"encoding/json"
 	"net/http"
 	"sync"
 	"time"
@@ -68,37 +73,4 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, http.StatusNotFound, "The sandbox has no such path. It knows "+mintingPath+" and "+realtimePath+".")
 	}
-}
-
-// refuse answers with the flat one of xAI's two shapes of an error, the one for
-// whatever is decided before a request is understood: the key, the path, the
-// method, a limit, a failure of xAI's own. Clients have to cope with both
-// shapes, so the sandbox uses both.
-func refuse(w http.ResponseWriter, status int, message string) {
-	writeJSON(w, status, map[string]string{
-		"code":  http.StatusText(status),
-		"error": message,
-	})
-}
-
-// refuseBody answers with the nested one of xAI's two shapes of an error, the one
-// for a body that was understood well enough to say what is wrong with it.
-func refuseBody(w http.ResponseWriter, status int, code, message string) {
-	writeJSON(w, status, map[string]any{
-		"error": map[string]string{
-			"message": message,
-			"type":    "invalid_request_error",
-			"code":    code,
-		},
-	})
-}
-
-func writeJSON(w http.ResponseWriter, status int, value any) {
-	body, err := json.Marshal(value)
-	if err != nil {
-		panic(err) // only strings and numbers come here
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // fails only for a client that is gone
 }
