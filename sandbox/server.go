@@ -6,8 +6,12 @@
 // key, a network or a bill.
 //
 // It checks what xAI checks when it mints a token, and answers the realtime
-// WebSocket with a conversation in sound and text. It understands no speech and
-// holds no model.
+// WebSocket with a conversation in sound and text, in the events that a session of
+// xAI was recorded to send. It understands no speech and holds no model, but can be
+// told to use a tool: a text that has the words "use the tool" is answered with a
+// call of the first function in the session's tools, with the JSON object that
+// follows these words as arguments, or without one with arguments made up from the
+// tool's parameters.
 //
 // Some keys make it misbehave, whatever key it expects: xai-sandbox-429, or any
 // status from 400 to 599, is answered with xAI's error of that status,
@@ -50,6 +54,8 @@ type Server struct {
 	Latency time.Duration
 
 	unloaded <-chan struct{} // ends the open sessions when it is closed
+
+	conversations conversations
 
 	mu     sync.Mutex
 	tokens map[string]time.Time // each unused token, and when it expires
