@@ -6,15 +6,18 @@ package xaitoken
 import (
 	"errors"
 	"net/http"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xai"
 )
 
-// Failures that the handler finds itself; those of a call to xAI are beside the
-// client. Their texts are shown to strangers, also inside JSON strings: they are
+// Failures that the handler finds itself; those of a call to xAI are in
+// its package. Their texts are shown to strangers, also inside JSON strings: they are
 // fixed and have no quotes.
 var (
 	errMethod      = errors.New("method not allowed")
 	errRateLimited = errors.New("too many requests")
 	errNoAPIKey    = errors.New("the server has no usable API key")
+	errClientGone  = errors.New("the client went away")
 )
 
 // statusClientClosedRequest is what Caddy answers to a client that went away:
@@ -30,14 +33,14 @@ var failures = map[error]struct {
 	errMethod:      {"method", http.StatusMethodNotAllowed},
 	errRateLimited: {"rate_limit", http.StatusTooManyRequests},
 	errNoAPIKey:    {"api_key", http.StatusInternalServerError},
+	errClientGone:  {"client_gone", statusClientClosedRequest},
 
-	errCanceled:            {"client_gone", statusClientClosedRequest},
-	errUpstreamAuth:        {"upstream_auth", http.StatusBadGateway},
-	errUpstreamRefused:     {"upstream_refused", http.StatusBadGateway},
-	errUpstreamRedirect:    {"upstream_redirect", http.StatusBadGateway},
-	errUpstreamFailed:      {"upstream_error", http.StatusBadGateway},
-	errUpstreamUnreachable: {"upstream_unreachable", http.StatusBadGateway},
-	errUpstreamUnusable:    {"upstream_unusable", http.StatusBadGateway},
-	errUpstreamRateLimited: {"upstream_rate_limit", http.StatusServiceUnavailable},
-	errTimeout:             {"timeout", http.StatusGatewayTimeout},
+	xai.ErrAuth:        {"upstream_auth", http.StatusBadGateway},
+	xai.ErrRefused:     {"upstream_refused", http.StatusBadGateway},
+	xai.ErrRedirect:    {"upstream_redirect", http.StatusBadGateway},
+	xai.ErrFailed:      {"upstream_error", http.StatusBadGateway},
+	xai.ErrUnreachable: {"upstream_unreachable", http.StatusBadGateway},
+	xai.ErrUnusable:    {"upstream_unusable", http.StatusBadGateway},
+	xai.ErrRateLimited: {"upstream_rate_limit", http.StatusServiceUnavailable},
+	xai.ErrTimeout:     {"timeout", http.StatusGatewayTimeout},
 }

@@ -75,7 +75,7 @@ func FuzzRequestHeaders(f *testing.F) {
 	server := benchmarkServers(f, map[string]string{"fuzz": fuzzRequestSite})["fuzz"]
 	xai := new(countingUpstream)
 	for _, handler := range handlersIn(server.(*caddyhttp.Server).Routes) {
-		handler.client.transport = newExchange(xai)
+		callInstead(f, handler, xai)
 	}
 	f.Fuzz(func(t *testing.T, method, headers string, page bool) {
 		path, methods, trusted := "/session", []string{"POST"}, []string{fuzzOrigin, "capacitor://localhost"}
@@ -176,7 +176,7 @@ func FuzzClientAddress(f *testing.F) {
 		"fuzz": "xai_ephemeral_token /session " + fuzzKey + " {\n\trate_limit 1 24h\n}",
 	})["fuzz"]
 	handler := handlersIn(server.(*caddyhttp.Server).Routes)[0]
-	handler.client.transport = newExchange(fixedUpstream{})
+	callInstead(f, handler, fixedUpstream{})
 
 	f.Fuzz(func(t *testing.T, first, second string) {
 		checkNetwork(t, first, second)

@@ -7,7 +7,9 @@
 package xaitoken
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -15,12 +17,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/stock"
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xai"
 )
 
 func init() {
@@ -41,6 +47,9 @@ const (
 
 	// maxExpiresAfter is xAI's own limit.
 	maxExpiresAfter = time.Hour
+
+	defaultPrefetch = 8 // of a Caddyfile's prefetch without a number
+	maxPrefetch     = 1024
 )
 
 // Handler answers a request with a new ephemeral token for xAI's Voice Agent.
@@ -150,8 +159,8 @@ type Handler struct {
 	// Default: `{"protocol": "http", "keep_alive": {"max_idle_conns_per_host": 256}}`.
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 
-	client      *client
-	prefetcher  *prefetcher
+	client      *xai.Client
+	stock       *stock.Keeper[*xai.Token]
 	crossOrigin *crossOrigin
 	limiter     *rateLimiter
 	logger      *zap.Logger
@@ -261,11 +270,8 @@ func (h *Handler) apiKeyIsPrinted() bool {
 }
 
 func (h *Handler) provisionClient(ctx caddy.Context) error {
-	endpoint, err := caddy.NewReplacer().ReplaceOrErr(h.Endpoint, true, true)
+	endpoint, err := h.expandEndpoint()
 	if err != nil {
-		return fmt.Errorf("endpoint: %w", err)
-	}
-	if err := checkEndpoint(endpoint); err != nil {
 		return err
 	}
 	if exposesKey(endpoint) {
@@ -276,20 +282,53 @@ func (h *Handler) provisionClient(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("transport: %w", err)
 	}
-	h.client, err = newClient(clientConfig{
-		endpoint:     endpoint,
-		expiresAfter: time.Duration(h.ExpiresAfter),
-		session:      h.Session,
-		timeout:      time.Duration(h.Timeout),
-		retries:      *h.Retries,
-		transport:    transport,
-		logger:       h.logger,
+	return h.connect(endpoint, transport)
+}
+
+func (h *Handler) expandEndpoint() (string, error) {
+	endpoint, err := caddy.NewReplacer().ReplaceOrErr(h.Endpoint, true, true)
+	if err != nil {
+		return "", fmt.Errorf("endpoint: %w", err)
+	}
+	return endpoint, checkEndpoint(endpoint)
+}
+
+// connect makes the client that calls xAI, and the stock that it fills.
+func (h *Handler) connect(endpoint string, transport http.RoundTripper) error {
+	var err error
+	h.client, err = xai.NewClient(&xai.Config{
+		Endpoint:     endpoint,
+		ExpiresAfter: time.Duration(h.ExpiresAfter),
+		Session:      h.Session,
+		Timeout:      time.Duration(h.Timeout),
+		Retries:      *h.Retries,
+		Transport:    transport,
+		Requests:     metrics.upstreamRequests,
+		Duration:     metrics.upstreamDuration,
+		Logger:       h.logger,
 	})
 	if err != nil {
 		return err
 	}
-	h.prefetcher = newPrefetcher(h.Prefetch, h.client)
+	h.stock = stock.NewKeeper(&stock.Config[*xai.Token]{
+		Size:     h.Prefetch,
+		Lifetime: time.Duration(h.ExpiresAfter),
+		Mint: func(ctx context.Context, key string) (*xai.Token, error) {
+			return h.client.Mint(ctx, key, uuid.NewString(), 0)
+		},
+		Paused:    h.logPause,
+		Kept:      metrics.prefetchedTokens,
+		Discarded: metrics.discarded,
+	})
 	return nil
+}
+
+func (h *Handler) logPause(failure error, wait time.Duration) {
+	fields := []zap.Field{zap.Error(failure), zap.Duration("wait", wait)}
+	if failed, ok := errors.AsType[*xai.Error](failure); ok {
+		fields = append(fields, zap.Inline(failed))
+	}
+	h.logger.Warn("prefetching paused", fields...)
 }
 
 func (h *Handler) loadTransport(ctx caddy.Context) (http.RoundTripper, error) {
@@ -353,9 +392,9 @@ func (h *Handler) Validate() error {
 // xAI. Requests that are still being served end as usual, as Caddy gives them time
 // to.
 func (h *Handler) Cleanup() error {
-	h.prefetcher.close()
 	if h.client != nil {
-		h.client.retire()
+		h.stock.Close()
+		h.client.Retire()
 	}
 	return nil
 }

@@ -125,3 +125,10 @@ func survivesFloat(number json.Number) bool {
 	_, err := number.Float64()
 	return err == nil && strings.ContainsAny(number.String(), ".eE")
 }
+
+func checkPrefetch(count int) error {
+	if count < 0 || count > maxPrefetch {
+		return fmt.Errorf("prefetch: %d is out of range; it must be from 0 to %d", count, maxPrefetch)
+	}
+	return nil
+}

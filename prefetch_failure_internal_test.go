@@ -9,9 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/stock"
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xai"
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 )
 
@@ -47,9 +46,9 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 			}
 			s.xai.failWith(nil)
 			s.want("a", 200, latency)
-			time.Sleep(maxPause + maxPause/2 + time.Second)
+			time.Sleep(stock.MaxPause + stock.MaxPause/2 + time.Second)
 			synctest.Wait()
-			if n := s.kept("a"); n != 8 {
+			if n := s.kept(); n != 8 {
 				s.t.Errorf("%d tokens are kept", n)
 			}
 
@@ -58,7 +57,7 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 			time.Sleep(latency)
 			synctest.Wait()
 			pauses := s.logs.FilterMessage("prefetching paused").All()
-			if wait := pauses[len(pauses)-1].ContextMap()["wait"].(time.Duration); wait > minPause+minPause/2 {
+			if wait := pauses[len(pauses)-1].ContextMap()["wait"].(time.Duration); wait > stock.MinPause+stock.MinPause/2 {
 				s.t.Errorf("the first pause of another failure is %s long", wait)
 			}
 		})
@@ -98,7 +97,7 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 			s.wantCalls(before + 58)
 			time.Sleep(2 * time.Second)
 			synctest.Wait()
-			if n := s.kept("a"); n != 2 {
+			if n := s.kept(); n != 2 {
 				s.t.Errorf("%d tokens are kept", n)
 			}
 		})
@@ -106,13 +105,13 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 	t.Run("survives a transport that panics", func(t *testing.T) {
 		inFakeTime(t, 1, func(s *site) {
 			s.fill("a secret key")
-			s.handler.client.transport = newExchange(panickingTransport{})
+			s.xai.panics = true
 			s.want("a secret key", 200, 0)
 			if status, _ := s.ask(s.t.Context(), "a secret key"); status != http.StatusBadGateway {
 				s.t.Errorf("a request that met the panic itself got %d", status)
 			}
 			synctest.Wait()
-			for _, message := range []string{"prefetching paused", errUpstreamUnreachable.Error()} {
+			for _, message := range []string{"prefetching paused", xai.ErrUnreachable.Error()} {
 				logged := s.logs.FilterMessage(message).All()
 				if len(logged) == 0 || logged[0].ContextMap()["upstream_message"] != "panic: cannot send Bearer [key]" {
 					s.t.Errorf("%s: logged %v", message, logged)
@@ -121,35 +120,13 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 		})
 	})
 	t.Run("does not go in circles with tokens that come too late", func(t *testing.T) {
-		inFakeTime(t, 8, func(s *site) {
-			s.handler.client.expiresAfter = time.Second
+		inFakeTimeFor(t, 8, time.Second, func(s *site) {
 			s.xai.failWith(sandbox.Delay(time.Second/2 - latency/2))
 			for range 100 {
 				s.want("a", 200, time.Second/2+latency/2)
 			}
 			if refills := s.xai.called() - 100; refills < 3 || refills > 20 {
 				s.t.Errorf("%d calls minted ahead in a minute", refills)
-			}
-		})
-	})
-	t.Run("holds nobody up while it is logged", func(t *testing.T) {
-		inFakeTime(t, 1, func(s *site) {
-			s.fill("a")
-			logged := false
-			s.handler.client.logger = s.handler.client.logger.WithOptions(zap.Hooks(func(zapcore.Entry) error {
-				logged = true
-				if !s.handler.prefetcher.mu.TryLock() {
-					s.t.Error("requests would have to wait")
-					return nil
-				}
-				s.handler.prefetcher.mu.Unlock()
-				return nil
-			}))
-			s.xai.Script(sandbox.Status(http.StatusForbidden))
-			s.want("a", 200, 0)
-			synctest.Wait()
-			if !logged {
-				s.t.Error("nothing was logged")
 			}
 		})
 	})
@@ -164,11 +141,4 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 			s.want("a", 200, 0)
 		})
 	})
-}
-
-// panickingTransport stands for a transport module with a bug.
-type panickingTransport struct{}
-
-func (panickingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	panic("cannot send " + r.Header.Get("Authorization"))
 }

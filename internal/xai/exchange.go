@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package xaitoken
+package xai
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -31,11 +32,13 @@ const (
 // of secrets before a span or a log sees it.
 type exchange struct {
 	transport http.RoundTripper
+	requests  *prometheus.CounterVec
+	duration  prometheus.Observer
 }
 
 // newExchange puts a client span around each exchange of a traced request.
-func newExchange(transport http.RoundTripper) http.RoundTripper {
-	return otelhttp.NewTransport(exchange{transport},
+func newExchange(config *Config) http.RoundTripper {
+	return otelhttp.NewTransport(exchange{config.Transport, config.Requests, config.Duration},
 		// xAI gets no trace headers: they would tell it of our client's request.
 		otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()),
 		otelhttp.WithFilter(func(r *http.Request) bool {
@@ -52,8 +55,8 @@ func (e exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		code = strconv.Itoa(resp.StatusCode)
 	}
-	metrics.upstreamRequests.WithLabelValues(code).Inc()
-	metrics.upstreamDuration.Observe(time.Since(start).Seconds())
+	e.requests.WithLabelValues(code).Inc()
+	e.duration.Observe(time.Since(start).Seconds())
 	if err != nil {
 		key := strings.TrimPrefix(req.Header.Get("Authorization"), bearerPrefix)
 		return nil, errors.New(redact(err.Error(), key))

@@ -1,18 +1,17 @@
 // SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package xaitoken
+package xai
 
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xaitest"
 )
 
 // FuzzParseToken compares parseToken with a plain reading of the same contract,
@@ -67,7 +66,7 @@ func FuzzParseToken(f *testing.F) {
 		got, err := parseToken(body, lifetime)
 		after := time.Now().Add(lifetime).Unix()
 
-		wantValue, wantExpiresAt, wantErr := readTokenPlainly(original)
+		wantValue, wantExpiresAt, wantErr := xaitest.ReadToken(original)
 		if wantErr != nil {
 			if got != nil || err == nil || err.Error() != wantErr.Error() {
 				t.Fatalf("got %+v and error %v, want error %v", got, err, wantErr)
@@ -77,52 +76,18 @@ func FuzzParseToken(f *testing.F) {
 		if err != nil {
 			t.Fatalf("got error %v, want the value %q", err, wantValue)
 		}
-		if got.value != wantValue || !bytes.Equal(got.body, original) {
-			t.Errorf("got the value %q of %q, want %q", got.value, got.body, wantValue)
+		if got.Value != wantValue || !bytes.Equal(got.Body, original) {
+			t.Errorf("got the value %q of %q, want %q", got.Value, got.Body, wantValue)
 		}
-		if want := fmt.Sprintf("%x", sha256.Sum256([]byte(wantValue)))[:16]; got.id != want {
-			t.Errorf("got the id %s, want %s", got.id, want)
+		if want := fmt.Sprintf("%x", sha256.Sum256([]byte(wantValue)))[:16]; got.ID != want {
+			t.Errorf("got the id %s, want %s", got.ID, want)
 		}
 		if wantExpiresAt < 0 { // xAI did not say
-			if got.expiresAt < before || got.expiresAt > after {
-				t.Errorf("got the expiry %d, want %d to %d", got.expiresAt, before, after)
+			if got.ExpiresAt < before || got.ExpiresAt > after {
+				t.Errorf("got the expiry %d, want %d to %d", got.ExpiresAt, before, after)
 			}
-		} else if got.expiresAt != wantExpiresAt {
-			t.Errorf("got the expiry %d, want %d", got.expiresAt, wantExpiresAt)
+		} else if got.ExpiresAt != wantExpiresAt {
+			t.Errorf("got the expiry %d, want %d", got.ExpiresAt, wantExpiresAt)
 		}
 	})
-}
-
-// unusable is what a token has no business to contain: white space, control
-// characters, and what stands for bytes that are no UTF-8.
-var unusable = regexp.MustCompile(`[\s\v\p{Cc}\p{Z}\x{fffd}]`)
-
-// readTokenPlainly is what FuzzParseToken holds parseToken to. An expiry that xAI
-// does not tell, or not in a way that makes sense, is -1.
-func readTokenPlainly(body []byte) (value string, expiresAt int64, err error) {
-	if len(body) > 64<<10 {
-		return "", 0, errors.New("it is over 64 KiB")
-	}
-	var fields map[string]json.RawMessage // of the same name, the last one counts
-	if err := json.Unmarshal(body, &fields); err != nil {
-		return "", 0, errors.New("it is not a JSON object")
-	}
-	var decoded any
-	_ = json.Unmarshal(fields["value"], &decoded) // stays nil where there is none
-	value, _ = decoded.(string)
-	if value == "" {
-		return "", 0, errors.New("its value is not a non-empty string")
-	}
-	if unusable.MatchString(value) {
-		return "", 0, errors.New("its value has white space or control characters")
-	}
-	var number float64
-	switch told := json.Unmarshal(fields["expires_at"], &number) == nil; {
-	case !told || number <= 0 || number >= 1e15:
-		return value, -1, nil
-	case number > 1e12:
-		return value, int64(number / 1000), nil // it is in milliseconds
-	default:
-		return value, int64(number), nil
-	}
 }

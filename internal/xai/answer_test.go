@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package xaitoken
+package xai
 
 import (
 	"errors"
@@ -82,6 +82,13 @@ func TestRedact(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a key in JSON inside of JSON", func(t *testing.T) {
+		for _, text := range []string{`{"a":"{\"b\":\"xai\\\\u002d0123456789\"}"}`, `xai\\u002d0123456789`, `xa\u0069-0123456789`} {
+			if got := redact(text, "xai-0123456789"); got != "[withheld, since it holds the key in disguise]" {
+				t.Errorf("got %q", got)
+			}
+		}
+	})
 	t.Run("a key that breaks off", func(t *testing.T) {
 		if got := redact("header line: xai-0123456789abc", "xai-0123456789abcdef"); got != "header line: [key]" {
 			t.Errorf("got %q", got)
@@ -127,10 +134,10 @@ func TestParseToken(t *testing.T) {
 		{"a value that is null", `{"value":null}`, "its value is not a non-empty string", 0},
 		{"a value that is a number", `{"value":1}`, "its value is not a non-empty string", 0},
 		{"a value that is empty", `{"value":""}`, "its value is not a non-empty string", 0},
-		{"a value with a space", `{"value":"a b"}`, "its value has white space or control characters", 0},
-		{"a value with a line break", `{"value":"a\n"}`, "its value has white space or control characters", 0},
-		{"a value with a control character", `{"value":"a\u0000"}`, "its value has white space or control characters", 0},
-		{"a value that is no UTF-8", "{\"value\":\"a\xff\"}", "its value has white space or control characters", 0},
+		{"a value with a space", `{"value":"a b"}`, "its value has characters that would need escaping", 0},
+		{"a value with a line break", `{"value":"a\n"}`, "its value has characters that would need escaping", 0},
+		{"a value with a control character", `{"value":"a\u0000"}`, "its value has characters that would need escaping", 0},
+		{"a value that is no UTF-8", "{\"value\":\"a\xff\"}", "its value has characters that would need escaping", 0},
 		{"over 64 KiB", large, "it is over 64 KiB", 0},
 	}
 	for _, test := range tests {
@@ -150,50 +157,29 @@ func TestParseToken(t *testing.T) {
 				if want == 0 {
 					want = time.Now().Add(lifetime).Unix()
 				}
-				if got.value != "a" || string(got.body) != test.body || got.expiresAt != want {
+				if got.Value != "a" || string(got.Body) != test.body || got.ExpiresAt != want {
 					t.Errorf("got %+v, want expiry %d", got, want)
 				}
-				if got.id != "ca978112ca1bbdca" { // the beginning of the SHA-256 of "a"
-					t.Errorf("got the id %s", got.id)
+				if got.ID != "ca978112ca1bbdca" { // the beginning of the SHA-256 of "a"
+					t.Errorf("got the id %s", got.ID)
 				}
 			})
 		})
 	}
 }
 
-func TestPermanentFailure(t *testing.T) {
+func TestFinalFailure(t *testing.T) {
 	for status, want := range map[int]error{
-		http.StatusMovedPermanently:    errUpstreamRedirect,
-		http.StatusTemporaryRedirect:   errUpstreamRedirect,
-		http.StatusBadRequest:          errUpstreamRefused,
-		http.StatusUnauthorized:        errUpstreamAuth,
-		http.StatusForbidden:           errUpstreamAuth,
-		http.StatusUnprocessableEntity: errUpstreamRefused,
-		http.StatusNotImplemented:      errUpstreamFailed,
+		http.StatusMovedPermanently:    ErrRedirect,
+		http.StatusTemporaryRedirect:   ErrRedirect,
+		http.StatusBadRequest:          ErrRefused,
+		http.StatusUnauthorized:        ErrAuth,
+		http.StatusForbidden:           ErrAuth,
+		http.StatusUnprocessableEntity: ErrRefused,
+		http.StatusNotImplemented:      ErrFailed,
 	} {
-		if got := permanentFailure(status); !errors.Is(got, want) {
+		if got := finalFailure(status, ""); !errors.Is(got, want) {
 			t.Errorf("%d is %q, want %q", status, got, want)
 		}
-	}
-}
-
-func TestTokenIsFresh(t *testing.T) {
-	now := time.Now()
-	tests := []struct {
-		name       string
-		freshUntil time.Time
-		want       bool
-	}{
-		{"before its time", now.Add(time.Second), true},
-		{"at its time", now, false},
-		{"by the wall clock alone", now.Round(0).Add(time.Second), true},
-		{"after its time by the wall clock", now.Round(0).Add(-time.Second), false},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			if got := (&token{freshUntil: test.freshUntil}).isFresh(now); got != test.want {
-				t.Errorf("got %t, want %t", got, test.want)
-			}
-		})
 	}
 }
