@@ -6,6 +6,8 @@ package xaitoken
 import (
 	"errors"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xai"
 )
@@ -30,6 +32,7 @@ var failures = map[error]struct {
 	status int
 }{
 	errCrossOrigin: {"cross_origin", http.StatusForbidden},
+	errSpeculative: {"speculative", http.StatusForbidden},
 	errMethod:      {"method", http.StatusMethodNotAllowed},
 	errRateLimited: {"rate_limit", http.StatusTooManyRequests},
 	errNoAPIKey:    {"api_key", http.StatusInternalServerError},
@@ -43,4 +46,36 @@ var failures = map[error]struct {
 	xai.ErrUnusable:    {"upstream_unusable", http.StatusBadGateway},
 	xai.ErrRateLimited: {"upstream_rate_limit", http.StatusServiceUnavailable},
 	xai.ErrTimeout:     {"timeout", http.StatusGatewayTimeout},
+}
+
+// repetitions bounds how often the same failure is logged, to once a second.
+type repetitions struct {
+	mu    sync.Mutex
+	known map[error]*repetition
+}
+
+type repetition struct {
+	logged     time.Time
+	suppressed int // since then
+}
+
+// add takes in a failure. It is either repeated, or to be logged, with how many
+// were suppressed before it.
+func (r *repetitions) add(cause error) (suppressed int, isRepeated bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	before := r.known[cause]
+	if before != nil && now.Sub(before.logged) < time.Second {
+		before.suppressed++
+		return 0, true
+	}
+	if r.known == nil {
+		r.known = make(map[error]*repetition)
+	}
+	r.known[cause] = &repetition{logged: now}
+	if before == nil {
+		return 0, false
+	}
+	return before.suppressed, false
 }

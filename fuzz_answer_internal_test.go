@@ -73,7 +73,7 @@ func FuzzAnswer(f *testing.F) {
 	xai := new(rawAnswer)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		core, logs := observer.New(zap.DebugLevel)
-		handler.logger = zap.New(core)
+		handler.logger, handler.repetitions = zap.New(core), new(repetitions)
 		xai.raw = raw
 		callInstead(t, handler, xai)
 		before := time.Now()

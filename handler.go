@@ -5,6 +5,7 @@ package xaitoken
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -39,7 +40,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	w.Header().Set("Cache-Control", "no-store")
 	h.crossOrigin.setHeaders(w.Header(), r)
 
-	if h.PassThru && !isPreflight(r) {
+	if isPreflight(r) {
+		discardBody(w, r)()
+		if err := h.crossOrigin.answerPreflight(w.Header(), r, h.Methods); err != nil {
+			return h.fail(w.Header(), r, err)
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	if h.PassThru {
 		// The body belongs to the next handler, if there is to be one.
 		if _, err := h.issue(w.Header(), r); err != nil {
 			discardBody(w, r)()
@@ -49,17 +58,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 
 	finish := discardBody(w, r)
-	if isPreflight(r) {
-		err := h.crossOrigin.answerPreflight(w.Header(), r, h.Methods)
-		finish()
-		if err != nil {
-			return h.fail(w.Header(), r, err)
-		}
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
-	issued, err := h.issue(w.Header(), r)
+	header := make(http.Header)
+	issued, err := h.issue(header, r)
 	finish()
+	maps.Copy(w.Header(), header)
 	if err != nil {
 		return err
 	}
@@ -193,12 +195,16 @@ func (h *Handler) fail(header http.Header, r *http.Request, err error) error {
 	return caddyhttp.Error(outcome.status, cause)
 }
 
-// logFailure logs at error level what is our fault or xAI's, and at debug level
-// what strangers can cause at will, so that they cannot fill a disk.
+// logFailure logs at error level what is our fault or xAI's, once a second, and at
+// debug level what strangers can cause at will: they cannot fill a disk.
 func (h *Handler) logFailure(r *http.Request, cause error, status int, upstream *xai.Error) {
-	level := zapcore.ErrorLevel
-	if status < http.StatusInternalServerError {
-		level = zapcore.DebugLevel
+	level, suppressed := zapcore.DebugLevel, 0
+	if status >= http.StatusInternalServerError {
+		var isRepeated bool
+		if suppressed, isRepeated = h.repetitions.add(cause); isRepeated {
+			return
+		}
+		level = zapcore.ErrorLevel
 	}
 	entry := h.logger.Check(level, cause.Error())
 	if entry == nil {
@@ -206,6 +212,9 @@ func (h *Handler) logFailure(r *http.Request, cause error, status int, upstream 
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	fields := append(whoFields(r, repl), zap.Int("status", status))
+	if suppressed > 0 {
+		fields = append(fields, zap.Int("suppressed", suppressed))
+	}
 	switch {
 	case upstream != nil:
 		fields = append(fields, zap.Inline(upstream))

@@ -107,14 +107,18 @@ type Handler struct {
 	Endpoint string `json:"endpoint,omitempty"`
 
 	// How long a request may take to get its token, retries and the waits
-	// between them included. Each attempt gets an equal share of the time that
-	// is left, at least a tenth, so that one which hangs is given up and tried
-	// again: with the defaults, xAI has 3.3 seconds for its first answer. When the
-	// time is up, the answer is 504. Default: `10s`.
+	// between them included. Each attempt has an equal share of the time that is
+	// left, at least a tenth, before the next one begins: with the defaults, that is
+	// 3.3 seconds for the first. It goes on beside the others, of which each is given
+	// up when its share is over, because xAI may be slow, and the connection may be
+	// dead. Over a transport that is not Caddy's own, or with shares below 1.5 seconds,
+	// the first one is given up as well. When the time is up, the answer is 504.
+	// Default: `10s`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// How often a failed call to xAI is repeated: after connections that fail,
-	// break or hang, and after the statuses 429, 500, 502, 503, 504 and 529. The
+	// break or hang, and after the statuses 408, 429, 500, 502, 503, 504, 520 to 524
+	// and 529. The
 	// wait before a retry is what xAI asks for in `Retry-After`, or else a
 	// random back-off that grows; a wait that does not fit into what is left of
 	// the timeout is not begun. 0 turns retries off. Default: 2.
@@ -155,7 +159,8 @@ type Handler struct {
 	PassThru bool `json:"pass_thru,omitempty"`
 
 	// The transport for the calls to xAI, with everything that `reverse_proxy`
-	// offers: network proxies, resolvers, client certificates, CA pools.
+	// offers: network proxies, resolvers, client certificates, CA pools. It must
+	// speak HTTP, which `fastcgi` does not.
 	// Default: `{"protocol": "http", "keep_alive": {"max_idle_conns_per_host": 256}}`.
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 
@@ -163,6 +168,7 @@ type Handler struct {
 	stock       *stock.Keeper[*xai.Token]
 	crossOrigin *crossOrigin
 	limiter     *rateLimiter
+	repetitions *repetitions
 	logger      *zap.Logger
 }
 
@@ -198,6 +204,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		return err
 	}
 	h.setDefaults()
+	h.repetitions = new(repetitions)
 
 	if err := h.checkAPIKey(); err != nil {
 		return err
@@ -280,7 +287,7 @@ func (h *Handler) provisionClient(ctx caddy.Context) error {
 	}
 	transport, err := h.loadTransport(ctx)
 	if err != nil {
-		return fmt.Errorf("transport: %w", err)
+		return err
 	}
 	return h.connect(endpoint, transport)
 }
@@ -340,13 +347,9 @@ func (h *Handler) loadTransport(ctx caddy.Context) (http.RoundTripper, error) {
 		module, err = ctx.LoadModule(h, "TransportRaw")
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("transport: %w", err)
 	}
-	transport, ok := module.(http.RoundTripper)
-	if !ok {
-		return nil, fmt.Errorf("module %T is not a RoundTripper", module)
-	}
-	return transport, nil
+	return asTransport(module)
 }
 
 // Validate checks every option that is set. Zero values stand for the defaults.

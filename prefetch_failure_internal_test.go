@@ -16,7 +16,7 @@ import (
 
 func TestPrefetchWhenXAIFails(t *testing.T) {
 	// failed answers like a call that takes its time. Requests do not retry after
-	// 403, so each of them is one call.
+	// 501, and it is not remembered, so each of them is one call.
 	failed := func(status int, header ...string) sandbox.Fault {
 		return func(w http.ResponseWriter, r *http.Request, mint http.HandlerFunc) {
 			time.Sleep(latency)
@@ -27,7 +27,7 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 	t.Run("backs off while it is down, and recovers", func(t *testing.T) {
 		inFakeTime(t, 8, func(s *site) {
 			s.fill("a")
-			s.xai.failWith(failed(http.StatusForbidden))
+			s.xai.failWith(failed(http.StatusNotImplemented))
 			before := s.xai.called()
 			for range 8 {
 				s.want("a", 200, 0) // from what is there
@@ -52,7 +52,7 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 				s.t.Errorf("%d tokens are kept", n)
 			}
 
-			s.xai.Script(failed(http.StatusForbidden))
+			s.xai.Script(failed(http.StatusNotImplemented))
 			s.want("a", 200, 0)
 			time.Sleep(latency)
 			synctest.Wait()
@@ -65,7 +65,7 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 	t.Run("tries with one call after a failure", func(t *testing.T) {
 		inFakeTime(t, 8, func(s *site) {
 			s.fill("a")
-			s.xai.failWith(failed(http.StatusForbidden))
+			s.xai.failWith(failed(http.StatusNotImplemented))
 			for range 8 {
 				s.want("a", 200, 0)
 			}
@@ -88,14 +88,15 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 			s.want("a", 200, 0)
 			time.Sleep(time.Second)
 			s.want("a", 200, 0)
-			// Neither the call that went well nor these are reasons to go on.
+			// The call that went well is no reason to go on, neither for refills nor
+			// for requests.
 			before := s.xai.called()
-			for range 58 {
-				s.want("a", 200, latency)
-				time.Sleep(time.Second - latency)
+			for range 45 { // until what is left fits into a request's own time
+				s.want("a", 503, 0)
+				time.Sleep(time.Second)
 			}
-			s.wantCalls(before + 58)
-			time.Sleep(2 * time.Second)
+			s.wantCalls(before)
+			time.Sleep(15 * time.Second)
 			synctest.Wait()
 			if n := s.kept(); n != 2 {
 				s.t.Errorf("%d tokens are kept", n)

@@ -196,7 +196,7 @@ func TestPrefetchLosesNoToken(t *testing.T) {
 	t.Run("whose client left while it was minted", func(t *testing.T) {
 		inFakeTime(t, 2, func(s *site) {
 			s.fill("a")
-			s.xai.failWith(sandbox.Status(http.StatusForbidden))
+			s.xai.failWith(sandbox.Status(http.StatusNotImplemented))
 			s.want("a", 200, 0)
 			s.want("a", 200, 0)
 			synctest.Wait()
@@ -257,7 +257,7 @@ func TestPrefetchLosesNoToken(t *testing.T) {
 				})
 			}
 			time.Sleep(time.Second)
-			s.xai.failWith(sandbox.Status(http.StatusForbidden))
+			s.xai.failWith(sandbox.Status(http.StatusNotImplemented))
 			time.Sleep(time.Second)
 			s.xai.failWith(nil)
 			group.Wait()

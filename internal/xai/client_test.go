@@ -219,10 +219,10 @@ func TestLifetime(t *testing.T) {
 		expiresAt any
 		want      time.Duration
 	}{
-		"as long as asked for":                {now.Add(lifetime).Unix(), lifetime},
-		"as long as asked for if xAI is kind": {now.Add(time.Hour).Unix(), lifetime},
-		"less if xAI says so":                 {now.Add(2 * time.Second).Unix(), 2 * time.Second},
-		"less in milliseconds":                {now.Add(2 * time.Second).UnixMilli(), 2 * time.Second},
+		"as long as asked for":                                 {now.Add(lifetime).Unix(), lifetime},
+		"as long as asked for if xAI is kind":                  {now.Add(time.Hour).Unix(), lifetime},
+		"less if xAI says so":                                  {now.Add(2 * time.Second).Unix(), 2 * time.Second},
+		"less in milliseconds":                                 {now.Add(2 * time.Second).UnixMilli(), 2 * time.Second},
 		"as long as asked for if xAI's end is over on arrival": {now.Add(-time.Minute).Unix(), lifetime},
 		"as long as asked for if xAI does not say":             {nil, lifetime},
 	} {
