@@ -15,7 +15,6 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -92,9 +91,9 @@ func (h *Handler) issue(header http.Header, r *http.Request) (issuedToken, error
 	repl.Set(placeholderPrefix+"value", issued.Value)
 	repl.Set(placeholderPrefix+"expires_at", issued.ExpiresAt)
 	repl.Set(placeholderPrefix+"id", issued.ID)
-	source := "minted"
+	source := sourceMinted
 	if issued.prefetched {
-		source = "prefetched"
+		source = sourcePrefetched
 	}
 	metrics.issued.WithLabelValues(source).Inc()
 	h.logger.Info("issued token", append(whoFields(r, repl),
@@ -138,6 +137,7 @@ func (h *Handler) limitedClient(r *http.Request, repl *caddy.Replacer) limitedCl
 		id = repl.ReplaceAll(h.RateLimit.Key, "")
 	}
 	if id == "" {
+		h.notices.addressOfProxy(h.logger, r)
 		return limitedClient{byAddress: true, id: network(clientIP(r))}
 	}
 	return limitedClient{id: network(id)}
@@ -165,15 +165,6 @@ func (h *Handler) obtain(r *http.Request, repl *caddy.Replacer) (issuedToken, er
 	return issuedToken{token, prefetched}, nil
 }
 
-// resolveKey returns what the api_key option expands to at this moment.
-func (h *Handler) resolveKey(repl *caddy.Replacer) (string, error) {
-	key := strings.TrimSpace(repl.ReplaceAll(h.APIKey, ""))
-	if key == "" || !httpguts.ValidHeaderFieldValue(key) {
-		return "", errNoAPIKey
-	}
-	return key, nil
-}
-
 // fail records a request that ends without a token, and returns the error that
 // makes Caddy answer it.
 func (h *Handler) fail(header http.Header, r *http.Request, err error) error {
@@ -188,6 +179,9 @@ func (h *Handler) fail(header http.Header, r *http.Request, err error) error {
 		if errors.Is(cause, xai.ErrRateLimited) && upstream.RetryAfter > 0 {
 			setRetryAfter(header, upstream.RetryAfter)
 		}
+	}
+	if errors.Is(cause, errCrossOrigin) {
+		h.notices.refusedOrigin(h.logger, r)
 	}
 	outcome := failures[cause]
 	metrics.errors.WithLabelValues(outcome.reason).Inc()
@@ -218,6 +212,8 @@ func (h *Handler) logFailure(r *http.Request, cause error, status int, upstream 
 	switch {
 	case upstream != nil:
 		fields = append(fields, zap.Inline(upstream))
+	case errors.Is(cause, errCrossOrigin):
+		fields = append(fields, zap.String("origin", r.Header.Get("Origin")))
 	case errors.Is(cause, errNoAPIKey):
 		fields = append(fields, zap.String("api_key", h.shownAPIKey()))
 	}

@@ -12,8 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
 )
 
 // documentedHash is that of the password in the documentation's sites.

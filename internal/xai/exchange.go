@@ -19,6 +19,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
+// CodeError stands in Config.Requests for the status of an answer that never came.
+const CodeError = "error"
+
 const (
 	bearerPrefix = "Bearer "
 
@@ -51,7 +54,7 @@ func newExchange(config *Config, transport http.RoundTripper) http.RoundTripper 
 func (e exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	start := time.Now()
 	resp, err := e.roundTrip(req)
-	code := "error"
+	code := CodeError
 	if err == nil {
 		code = strconv.Itoa(resp.StatusCode)
 	}
