@@ -21,6 +21,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/placement"
 )
 
 func init() {
@@ -189,6 +191,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		return err
 	}
 	h.setDefaults()
+	h.checkPlacement(ctx)
 
 	if err := h.checkAPIKey(); err != nil {
 		return err
@@ -204,6 +207,17 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		return err
 	}
 	return h.provisionClient(ctx)
+}
+
+// checkPlacement tells what would keep visitors from the handler, or lets too many
+// in.
+func (h *Handler) checkPlacement(ctx caddy.Context) {
+	_, warnings := placement.Of(ctx, placement.Handler{
+		Module: h, Methods: h.Methods, TrustedOrigins: h.TrustedOrigins, PassThru: h.PassThru,
+	})
+	for _, warning := range warnings {
+		h.logger.Warn(warning)
+	}
 }
 
 func (h *Handler) setDefaults() {
