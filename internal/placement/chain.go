@@ -109,8 +109,8 @@ func isSubroute(raw json.RawMessage, subroute *caddyhttp.Subroute) bool {
 	if err != nil || json.Unmarshal(normalized, &made) != nil || len(made.Routes) != len(subroute.Routes) {
 		return false
 	}
-	for i, route := range subroute.Routes {
-		from := made.Routes[i]
+	for i := range subroute.Routes {
+		route, from := &subroute.Routes[i], &made.Routes[i]
 		if from.Group != route.Group || from.Terminal != route.Terminal {
 			return false
 		}

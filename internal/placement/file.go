@@ -67,11 +67,12 @@ func (w *walk) fileExists(m *fileserver.MatchFile, s *state, relative string, wa
 	if !ok {
 		return maybe
 	}
-	info, known := w.disk.stat(caddyhttp.SanitizedPathJoin(cmp.Or(root, "."), relative))
+	name := caddyhttp.SanitizedPathJoin(root, relative)
+	info, known := w.disk.stat(name)
 	if !known {
 		return maybe
 	}
-	return answerOf(info != nil && info.IsDir() == strings.HasSuffix(relative, "/"))
+	return answerOf(info != nil && info.IsDir() == strings.HasSuffix(name, string(filepath.Separator)))
 }
 
 // cleanFile returns a file as a path below the root.

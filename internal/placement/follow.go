@@ -4,6 +4,8 @@
 package placement
 
 import (
+	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -46,7 +48,7 @@ func (w *walk) follow(method, host, path string) outcome {
 
 // take ends the way at something that answers.
 func (w *walk) take(s state, by string, refuses bool) outcome {
-	if s.guests {
+	if s.doubtful {
 		return outcome{}
 	}
 	return outcome{end: taken, state: s, by: by, refuses: refuses}
@@ -80,11 +82,17 @@ func merge(a, b outcome) outcome {
 	return b
 }
 
+// tires counts a step, and reports whether there were too many.
+func (w *walk) tires() bool {
+	w.steps++
+	return w.steps > maxSteps
+}
+
 func (w *walk) followRoutes(routes caddyhttp.RouteList, s state, after next) outcome {
 	if len(routes) == 0 {
 		return after(s)
 	}
-	if w.steps++; w.steps > maxSteps {
+	if w.tires() {
 		return outcome{}
 	}
 	route := &routes[0]
@@ -123,7 +131,7 @@ func (w *walk) followRoutes(routes caddyhttp.RouteList, s state, after next) out
 
 // miss is the end of a request that does not get into a route on the way.
 func (w *walk) miss(route *caddyhttp.Route, s state) outcome {
-	if s.guests {
+	if s.doubtful {
 		return outcome{}
 	}
 	if s.changed != nil {
@@ -162,7 +170,7 @@ func (w *walk) followHandlers(route *caddyhttp.Route, handlers []any, s state, r
 		s.setVars(*h, yes)
 		return after(s)
 	case *caddyhttp.StaticResponse:
-		if h.StatusCode == "103" {
+		if string(h.StatusCode) == strconv.Itoa(http.StatusEarlyHints) {
 			return after(s)
 		}
 		return w.take(s, responseName(h), refusesBy(h))
@@ -210,7 +218,8 @@ func (w *walk) followInvoke(invoke *caddyhttp.Invoke, s state, after next) outco
 		return w.fail(s, "invoke", true)
 	}
 	// Named routes can invoke each other, and themselves.
-	if s.invoked++; s.invoked > maxInvoked {
+	s.invoked++
+	if s.invoked > maxInvoked {
 		return outcome{}
 	}
 	outside := s.block
@@ -275,7 +284,7 @@ func (w *walk) followOther(handler any, s state, after next) outcome {
 	case name == "metrics":
 		return w.take(s, name, false)
 	}
-	s.guests = true
+	s.doubtful = true
 	s.signedIn = max(s.signedIn, maybe)
 	return after(s)
 }

@@ -39,9 +39,14 @@ func (w *walk) anyMatches(sets []caddyhttp.MatcherSet, s *state) answer {
 	}
 	best := no
 	for _, set := range sets {
-		if best = max(best, w.allMatch(set, s)); best == yes {
-			break
+		before := best
+		if best = max(best, w.allMatch(set, s)); best != yes {
+			continue
 		}
+		if s.fileError && before == maybe {
+			s.fileError, s.doubtful = false, true
+		}
+		break
 	}
 	return best
 }
@@ -50,6 +55,12 @@ func (w *walk) allMatch(set caddyhttp.MatcherSet, s *state) answer {
 	worst := yes
 	for _, matcher := range set {
 		worst = min(worst, w.match(matcher, s))
+	}
+	// Caddy asks the matchers of a set in any order: the others may come before the
+	// one that fails the request.
+	if s.fileError && worst != yes {
+		s.fileError, s.doubtful = false, true
+		return maybe
 	}
 	return worst
 }
@@ -92,7 +103,12 @@ func (w *walk) anyNegated(m *caddyhttp.MatchNot, s *state) answer {
 	}
 	// What a file matcher finds in there is not for the route.
 	inside := *s
-	return w.anyMatches(sets, &inside)
+	matches := w.anyMatches(sets, &inside)
+	if inside.fileError || inside.doubtful {
+		s.doubtful = true
+		return maybe
+	}
+	return matches
 }
 
 func (w *walk) setsOf(m *caddyhttp.MatchNot) []caddyhttp.MatcherSet {

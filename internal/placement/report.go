@@ -10,16 +10,16 @@ import (
 
 // warnings returns what is said of the place of the handler.
 func (w *walk) warnings() []string {
-	var arrived []arrival
+	var arrived []*arrival
 	for _, target := range w.targets() {
 		found := w.try(target)
 		if len(found.failed) > 0 {
-			return []string{w.neverReached(target, found)}
+			return []string{w.neverReached(found.failed)}
 		}
 		arrived = append(arrived, found.arrived...)
 	}
 	var said []string
-	for _, verdict := range []func([]arrival) string{w.withoutSignIn, w.losesHeaders, w.hidesSite} {
+	for _, verdict := range []func([]*arrival) string{w.withoutSignIn, w.losesHeaders, w.hidesSite} {
 		if warning := verdict(arrived); warning != "" {
 			said = append(said, warning)
 		}
@@ -39,46 +39,47 @@ type arrival struct {
 // attempts are what became of the requests for one target: those that arrived, or
 // those that did not if it is certain that none can.
 type attempts struct {
-	arrived, failed []arrival
+	arrived, failed []*arrival
+	uncertain       bool
 }
 
 // try follows requests for a target at every host of the site.
 func (w *walk) try(target target) attempts {
-	named, other, hasOther := w.siteHosts()
 	var found attempts
-	certain := true
-	attempt := func(host string, isNamed bool) bool {
-		for _, path := range target.requests {
-			for _, method := range w.handler.Methods {
-				o := w.follow(method, host, path)
-				if o.end == reached && !slices.Contains(w.handler.Methods, o.method) {
-					o.end, o.by = changed, "method"
-				}
-				made := arrival{o, target, path, host, isNamed}
-				switch o.end {
-				case reached:
-					found.arrived = append(found.arrived, made)
-					return true
-				case unsure:
-					certain = false
-				default:
-					found.failed = append(found.failed, made)
-				}
-			}
-		}
-		return false
-	}
+	named, other, hasOther := w.siteHosts()
 	for _, host := range named {
-		attempt(host, true)
+		w.tryAt(host, true, target, &found)
 	}
 	// An unnamed host counts if the site has something for it.
 	if hasOther && (len(named) == 0 || len(found.arrived) == 0 && !w.refuses(other)) {
-		attempt(other, false)
+		w.tryAt(other, false, target, &found)
 	}
-	if !certain || len(found.arrived) > 0 {
+	if found.uncertain || len(found.arrived) > 0 {
 		found.failed = nil
 	}
 	return found
+}
+
+// tryAt follows requests for a target at one host until one arrives.
+func (w *walk) tryAt(host string, isNamed bool, target target, found *attempts) {
+	for _, path := range target.requests {
+		for _, method := range w.handler.Methods {
+			o := w.follow(method, host, path)
+			if o.end == reached && !slices.Contains(w.handler.Methods, o.method) {
+				o.end, o.by = changed, "method"
+			}
+			made := &arrival{o, target, path, host, isNamed}
+			switch o.end {
+			case reached:
+				found.arrived = append(found.arrived, made)
+				return
+			case unsure:
+				found.uncertain = true
+			default:
+				found.failed = append(found.failed, made)
+			}
+		}
+	}
 }
 
 // refuses reports whether the site turns away who asks for its page at a host.
@@ -94,7 +95,7 @@ func (w *walk) answerAt(host, path string) outcome {
 	return w.follow(http.MethodGet, host, path)
 }
 
-func (w *walk) withoutSignIn(arrived []arrival) string {
+func (w *walk) withoutSignIn(arrived []*arrival) string {
 	for _, at := range arrived {
 		if at.signedIn != no {
 			continue
@@ -106,7 +107,7 @@ func (w *walk) withoutSignIn(arrived []arrival) string {
 	return ""
 }
 
-func (w *walk) losesHeaders(arrived []arrival) string {
+func (w *walk) losesHeaders(arrived []*arrival) string {
 	for _, at := range arrived {
 		if value, lost := cacheControlAfter(at.headers); lost {
 			return w.sayCacheControl(at, value)
@@ -119,7 +120,7 @@ func (w *walk) losesHeaders(arrived []arrival) string {
 }
 
 // hidesSite looks whether pages of a site would be there without the handler.
-func (w *walk) hidesSite(arrived []arrival) string {
+func (w *walk) hidesSite(arrived []*arrival) string {
 	if len(arrived) == 0 || w.handler.PassThru {
 		return ""
 	}

@@ -17,15 +17,15 @@ import (
 
 // neverReached says why no request for a target arrives. What answers it or changes
 // its path tells more than that another host or path does not fit.
-func (w *walk) neverReached(target target, found attempts) string {
-	at := found.failed[0]
-	for _, other := range found.failed {
+func (w *walk) neverReached(failed []*arrival) string {
+	at := failed[0]
+	for _, other := range failed {
 		if other.end != excluded && at.end == excluded {
 			at = other
 		}
 	}
 	var hosts []string
-	for _, other := range found.failed {
+	for _, other := range failed {
 		if other.named && other.end == at.end && other.by == at.by && !slices.Contains(hosts, other.askedAt) {
 			hosts = append(hosts, other.askedAt)
 		}
@@ -41,7 +41,7 @@ func (w *walk) neverReached(target target, found attempts) string {
 }
 
 // pathText names the path of a target, as clients ask for it where that is one.
-func pathText(at arrival) string {
+func pathText(at *arrival) string {
 	switch {
 	case at.asked.path == "":
 		return "to any path"
@@ -65,7 +65,7 @@ func atHosts(hosts []string) string {
 }
 
 // directive returns the line to write where the path of the request is path.
-func (w *walk) directive(at arrival, path string) string {
+func (w *walk) directive(at *arrival, path string) string {
 	if strings.Contains(at.asked.path, "*") {
 		path = at.asked.path
 	}
@@ -80,7 +80,7 @@ func leaveOut(directive, path string) string {
 	return fmt.Sprintf("keep %s from %s by a matcher (@other not path %[1]s, then %[2]s @other …)", path, directive)
 }
 
-func (w *walk) sayTaken(at arrival) string {
+func (w *walk) sayTaken(at *arrival) string {
 	inBlock := at.block != nil && at.changed != nil && at.changed.block == at.block && !at.changed.strips
 	switch {
 	case at.by == "" && at.block == nil:
@@ -116,7 +116,7 @@ func (b *block) text() string {
 	return article + b.kind
 }
 
-func (w *walk) sayChanged(at arrival) string {
+func (w *walk) sayChanged(at *arrival) string {
 	if at.by == "method" {
 		return fmt.Sprintf("the method directive makes it %s first; give that a matcher which leaves %s out", at.method, at.path)
 	}
@@ -132,7 +132,7 @@ func (w *walk) sayChanged(at arrival) string {
 	return fmt.Sprintf("%s changes the path to %s first; %s", c.by, c.to, leaveOut(c.by, c.from))
 }
 
-func (w *walk) sayExcluded(at arrival) string {
+func (w *walk) sayExcluded(at *arrival) string {
 	pattern := w.patternOf(at.excludes)
 	inner := at.asked.path
 	w.eachMatcher(w.matchersOf(at.excludes), false, func(matcher any, negated bool) {
@@ -153,7 +153,7 @@ func (w *walk) sayExcluded(at arrival) string {
 	return "the matchers around it exclude each other; write it in a block that this request gets into"
 }
 
-func (w *walk) sayWithoutSignIn(at arrival, signIn string) string {
+func (w *walk) sayWithoutSignIn(at *arrival, signIn string) string {
 	hosts := []string{}
 	if at.named {
 		hosts = append(hosts, at.host)
@@ -162,7 +162,7 @@ func (w *walk) sayWithoutSignIn(at arrival, signIn string) string {
 		w.handler.Methods[0], pathText(at), atHosts(hosts), signIn, w.directive(at, at.path))
 }
 
-func (w *walk) sayCacheControl(at arrival, value string) string {
+func (w *walk) sayCacheControl(at *arrival, value string) string {
 	if value == "" {
 		value = "nothing"
 	}
@@ -170,7 +170,7 @@ func (w *walk) sayCacheControl(at arrival, value string) string {
 		w.handler.Methods[0], pathText(at), value)
 }
 
-func (w *walk) sayAllowOrigin(at arrival, value string) string {
+func (w *walk) sayAllowOrigin(at *arrival, value string) string {
 	if value == "" {
 		value = "nothing"
 	}

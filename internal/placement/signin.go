@@ -19,7 +19,7 @@ func (w *walk) signInElsewhere(method, host, path string) string {
 
 func (w *walk) signInAmong(routes caddyhttp.RouteList, s *state) string {
 	for i := range routes {
-		if w.steps++; w.steps > maxSteps {
+		if w.tires() {
 			return ""
 		}
 		route := &routes[i]

@@ -31,7 +31,7 @@ type state struct {
 	signedIn answer
 	headers  []*headers.RespHeaderOps // deferred, in the order in which they are met
 	assumed  bool                     // whether matchers on the way were taken to match
-	guests   bool                     // whether handlers of guest modules were met
+	doubtful bool                     // whether something was met that may do anything
 	invoked  int                      // named routes
 	catches  bool                     // whether an error would be sent on through other routes
 }
