@@ -171,6 +171,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // sends nothing over the network.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	h.checkPlacement(ctx)
 	if err := h.provision(ctx); err != nil {
 		return err
 	}
@@ -191,7 +192,6 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		return err
 	}
 	h.setDefaults()
-	h.checkPlacement(ctx)
 
 	if err := h.checkAPIKey(); err != nil {
 		return err

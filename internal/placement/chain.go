@@ -127,25 +127,19 @@ func isSubroute(raw json.RawMessage, subroute *caddyhttp.Subroute) bool {
 	return true
 }
 
-// isConfigOf reports whether module, which may have got defaults since, can have
-// been made of raw.
+// isConfigOf reports whether module, which has its config as it was loaded, was made
+// of raw.
 func isConfigOf(raw json.RawMessage, module caddy.Module) bool {
 	made := module.CaddyModule().New()
-	var from, to map[string]json.RawMessage
-	if json.Unmarshal(raw, made) != nil || !remarshal(made, &from) || !remarshal(module, &to) {
+	if json.Unmarshal(raw, made) != nil {
 		return false
 	}
-	for key, value := range from {
-		if !bytes.Equal(value, to[key]) {
-			return false
-		}
+	from, err := json.Marshal(made)
+	if err != nil {
+		return false
 	}
-	return true
-}
-
-func remarshal(from, to any) bool {
-	data, err := json.Marshal(from)
-	return err == nil && json.Unmarshal(data, to) == nil
+	config, err := json.Marshal(module)
+	return err == nil && bytes.Equal(from, config)
 }
 
 // modulesAround returns the handlers of a route on the way: the one that leads to

@@ -55,6 +55,7 @@ func (w *walk) matchFile(m *fileserver.MatchFile, s *state) answer {
 		s.file = relative
 		return yes
 	}
+	s.missing = true
 	return maybe
 }
 

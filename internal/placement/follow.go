@@ -114,6 +114,12 @@ func (w *walk) followRoutes(routes caddyhttp.RouteList, s state, after next) out
 	if inGroup == maybe {
 		matches = min(matches, maybe)
 	}
+	// A try_files with a query is several routes. It is its last that counts, as the
+	// last file of one without.
+	if matches == maybe && s.missing && route.Group != "" && len(routes) > 1 && routes[1].Group == route.Group && w.isTryFiles(route) {
+		matches = no
+	}
+	s.missing = false
 	switch matches {
 	case no:
 		return rest(s)

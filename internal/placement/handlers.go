@@ -81,6 +81,16 @@ func refusesBy(h *caddyhttp.StaticResponse) bool {
 	return h.Abort || responseName(h) == "redir" || len(status) == 3 && status >= "300"
 }
 
+// isTryFiles reports whether a route does what a try_files directive does.
+func (w *walk) isTryFiles(route *caddyhttp.Route) bool {
+	handlers := w.handlersOf(route)
+	if len(handlers) != 1 {
+		return false
+	}
+	h, ok := handlers[0].(*rewrite.Rewrite)
+	return ok && strings.Contains(h.URI, filePlaceholder)
+}
+
 func changesHost(ops *headers.HeaderOps) bool {
 	if ops == nil {
 		return false
@@ -132,5 +142,6 @@ func passesThru(handler any) bool {
 	var options struct {
 		PassThru bool `json:"pass_thru"`
 	}
-	return remarshal(handler, &options) && options.PassThru
+	config, err := json.Marshal(handler)
+	return err == nil && json.Unmarshal(config, &options) == nil && options.PassThru
 }

@@ -28,7 +28,7 @@ type Handler struct {
 	// Module is the handler itself, which is being provisioned.
 	Module caddyhttp.MiddlewareHandler
 
-	// Methods are those that it answers.
+	// Methods are those that it answers. None stands for POST.
 	Methods []string
 
 	// TrustedOrigins are the origins to which it sends CORS headers.
@@ -60,7 +60,8 @@ func (p Place) String() string {
 const maxSteps = 20_000
 
 // Of returns the place of a handler and warnings about it, each a sentence. It must
-// be called while the handler is being provisioned with ctx.
+// be called while the handler is being provisioned with ctx, and before it changes
+// its own config.
 func Of(ctx caddy.Context, handler Handler) (place Place, warnings []string) {
 	// A tree that nobody thought of must not keep a config from being loaded.
 	defer func() {

@@ -25,6 +25,7 @@ type state struct {
 
 	file      string // what the last file matcher found, below its root
 	fileError bool   // instead of which it fails the request
+	missing   bool   // or whether all of its files are not there
 
 	block    *block  // the innermost one that does not lead to the handler
 	changed  *change // the last that changed the path
