@@ -176,6 +176,11 @@ func (w *walk) eachMention(visit func(matcher any)) {
 // hosts returns the names in the host matchers on the way, with their wildcards,
 // as far as they fit each other.
 func (c *chain) hosts(w *walk) []string {
+	return slices.DeleteFunc(c.allHosts(w), func(host string) bool { return !w.fitsHosts(host) })
+}
+
+// allHosts returns the names in the host matchers on the way, sorted.
+func (c *chain) allHosts(w *walk) []string {
 	var hosts []string
 	for _, level := range c.levels {
 		w.eachMatcher(w.matchersOf(level.route()), false, func(matcher any, negated bool) {
@@ -187,7 +192,7 @@ func (c *chain) hosts(w *walk) []string {
 		})
 	}
 	slices.Sort(hosts)
-	return slices.DeleteFunc(slices.Compact(hosts), func(host string) bool { return !w.fitsHosts(host) })
+	return slices.Compact(hosts)
 }
 
 // fitsHosts reports whether the matchers on the way can let a host through.
@@ -200,36 +205,51 @@ func (w *walk) fitsHosts(host string) bool {
 	return true
 }
 
+// mentionedHosts returns the hosts that the routes of the site name, and one that
+// they do not.
+func (w *walk) mentionedHosts() []string {
+	hosts := []string{unnamed + ".example"}
+	w.eachMention(func(matcher any) {
+		if names, ok := matcher.(*caddyhttp.MatchHost); ok {
+			for _, name := range *names {
+				name = strings.ReplaceAll(strings.ToLower(name), "*", unnamed)
+				if len(hosts) < maxHosts && !hasPlaceholder(name) && !slices.Contains(hosts, name) {
+					hosts = append(hosts, name)
+				}
+			}
+		}
+	})
+	return hosts
+}
+
 // siteHosts returns the hosts at which the handler is meant to be reached, and one
 // that stands for those that nobody names.
 func (w *walk) siteHosts() (named []string, other string, hasOther bool) {
 	onWay := w.chain.hosts(w)
-	add := func(host string) {
-		host = strings.ToLower(host)
-		if !strings.ContainsAny(host, "*{") && len(named) < maxHosts && !slices.Contains(named, host) && w.fitsHosts(host) {
+	if all := w.chain.allHosts(w); len(all) > 0 && len(onWay) == 0 {
+		return all[:min(len(all), maxHosts)], "", false // they exclude each other
+	}
+	isWild := func(host string) bool { return strings.ContainsAny(host, "*{") }
+	for _, host := range onWay {
+		if !isWild(host) && len(named) < maxHosts {
 			named = append(named, host)
 		}
 	}
-	wild := slices.DeleteFunc(slices.Clone(onWay), func(host string) bool { return !strings.ContainsAny(host, "*{") })
-	for _, host := range onWay {
-		add(host)
-	}
-	if len(onWay) > 0 && len(wild) == 0 {
+	wild := slices.IndexFunc(onWay, isWild)
+	if len(onWay) > 0 && wild < 0 {
 		return named, "", false
 	}
-	w.eachMention(func(matcher any) {
-		if hosts, ok := matcher.(*caddyhttp.MatchHost); ok {
-			for _, host := range *hosts {
-				add(host)
-			}
+	for _, host := range w.mentionedHosts() {
+		if !strings.Contains(host, unnamed) && len(named) < maxHosts && !slices.Contains(named, host) && w.fitsHosts(host) {
+			named = append(named, host)
 		}
-	})
+	}
 	other = unnamed + ".example"
-	if len(wild) > 0 {
-		other = strings.ReplaceAll(wild[0], "*", unnamed)
+	if wild >= 0 {
+		other = strings.ReplaceAll(onWay[wild], "*", unnamed)
 	}
 	if hasPlaceholder(other) {
-		other = "" // any: matchers of hosts are unsure
+		return named, "", true // any: matchers of hosts are unsure
 	}
-	return named, other, other == "" || w.fitsHosts(other)
+	return named, other, w.fitsHosts(other)
 }

@@ -167,6 +167,7 @@ func (w *walk) followHandlers(route *caddyhttp.Route, handlers []any, s state, r
 		return rest(s)
 	}
 	after := func(s state) outcome { return w.followHandlers(route, handlers[1:], s, rest) }
+	s.at = handlers[0]
 	switch h := handlers[0].(type) {
 	case *caddyhttp.Subroute:
 		return w.followSubroute(route, h, s, after)
@@ -176,7 +177,7 @@ func (w *walk) followHandlers(route *caddyhttp.Route, handlers []any, s state, r
 		s.setVars(*h, yes)
 		return after(s)
 	case *caddyhttp.StaticResponse:
-		if string(h.StatusCode) == strconv.Itoa(http.StatusEarlyHints) {
+		if !h.Abort && string(h.StatusCode) == strconv.Itoa(http.StatusEarlyHints) {
 			return after(s)
 		}
 		return w.take(s, responseName(h), refusesBy(h))

@@ -134,5 +134,11 @@ func (w *walk) hidesSite(arrived []*arrival) string {
 			return ""
 		}
 	}
+	for _, host := range w.mentionedHosts() {
+		// What is there for other hosts is not hidden, but theirs.
+		if o := w.follow(http.MethodGet, host, "/"); o.end == excluded && w.answerAt(host, "/").at == hidden.at {
+			return ""
+		}
+	}
 	return w.sayHidesSite(hidden.by)
 }

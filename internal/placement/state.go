@@ -27,6 +27,7 @@ type state struct {
 	fileError bool   // instead of which it fails the request
 	missing   bool   // or whether all of its files are not there
 
+	at       any     // the handler that has it
 	block    *block  // the innermost one that does not lead to the handler
 	changed  *change // the last that changed the path
 	signedIn answer
