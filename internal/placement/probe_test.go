@@ -18,6 +18,7 @@ import (
 
 func init() {
 	caddy.RegisterModule(probe{})
+	caddy.RegisterModule(guest{})
 	httpcaddyfile.RegisterHandlerDirective("placement_probe", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return new(probe), nil
 	})
@@ -92,4 +93,15 @@ func reaches(server *caddyhttp.Server, method, host, path, name string, header h
 	}()
 	server.ServeHTTP(recorder, req)
 	return reached
+}
+
+// guest is a handler of which nothing is known.
+type guest struct{}
+
+func (guest) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.placement_guest", New: func() caddy.Module { return new(guest) }}
+}
+
+func (*guest) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return next.ServeHTTP(w, r)
 }

@@ -85,6 +85,8 @@ func (w *walk) sayTaken(at *arrival) string {
 	switch {
 	case at.by == "" && at.block == nil:
 		return "a site block or terminal route before it takes all requests like it; move it into that block"
+	case at.by == "handle":
+		return "a handle block before it takes these requests, and Caddy uses only the first one that does; write it inside that block"
 	case strings.HasPrefix(at.by, "another "):
 		return at.by + " before it answers the same requests; remove one of the two, or give them different paths"
 	case inBlock:
