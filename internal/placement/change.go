@@ -40,16 +40,16 @@ func (w *walk) change(h *rewrite.Rewrite, s *state) bool {
 	r.URL = &url.URL{Path: s.path}
 	known.Rewrite(&r, caddy.NewEmptyReplacer())
 	if r.URL.Path != s.path {
-		s.changed = &change{changeName(h), s.path, r.URL.Path, h.StripPathPrefix != "", s.block}
+		s.changed = &change{changeName(h, s), s.path, r.URL.Path, h.StripPathPrefix != "", s.block}
 	}
 	s.method, s.path = r.Method, r.URL.Path
 	return true
 }
 
-func changeName(h *rewrite.Rewrite) string {
+func changeName(h *rewrite.Rewrite, s *state) string {
 	switch {
 	case strings.Contains(h.URI, filePlaceholder):
-		return "try_files"
+		return s.fileBy
 	case h.URI != "":
 		return "rewrite"
 	}

@@ -235,7 +235,7 @@ func (w *walk) followInvoke(invoke *caddyhttp.Invoke, s state, after next) outco
 		return outcome{}
 	}
 	outside := s.block
-	s.block = &block{kind: "named route " + invoke.Name}
+	s.block = &block{kind: "the named route " + invoke.Name}
 	return w.followRoutes(w.namedRoute(invoke.Name, route), s, func(s state) outcome {
 		s.block = outside
 		return after(s)
@@ -304,7 +304,7 @@ func (w *walk) followOther(handler any, s state, after next) outcome {
 // decorate has a route that may or may not take the request leave its mark, if all
 // of its handlers pass the request on as it is.
 func (w *walk) decorate(route *caddyhttp.Route, s *state) bool {
-	if s.fileError {
+	if s.fileError || route.Terminal {
 		return false
 	}
 	handlers := w.handlersOf(route)
@@ -331,7 +331,7 @@ func (w *walk) decorate(route *caddyhttp.Route, s *state) bool {
 	}
 	s.file = ""
 	s.satisfy(route.Group, maybe)
-	return !route.Terminal
+	return true
 }
 
 func responseName(h *caddyhttp.StaticResponse) string {
