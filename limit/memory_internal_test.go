@@ -172,9 +172,9 @@ func TestMemoryForgets(t *testing.T) {
 // remembered, and counts after each step.
 func TestMemoryAddsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		seed := rand.Uint64()
+		seed := rand.Uint64() //nolint:gosec // it only has to differ from run to run
 		t.Logf("the seed is %d", seed)
-		random := rand.New(rand.NewPCG(seed, 0))
+		random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // as above
 		m := newMemory(60)
 		client := func() Claim {
 			window := time.Duration(1+random.IntN(3)) * time.Second

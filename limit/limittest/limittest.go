@@ -177,8 +177,8 @@ func (s *suite) givesBackLate() {
 }
 
 func (s *suite) changesCount() {
-	first := time.Now()
 	s.take(s.claim("", 3))
+	first := time.Now()
 	time.Sleep(s.unit)
 	s.take(s.claim("", 3))
 	s.take(s.claim("", 3))
