@@ -5,18 +5,24 @@ package xaitoken
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/stock"
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xai"
 )
 
 // BenchmarkHandler compares the plugin with what else could mint tokens: a bare
@@ -25,18 +31,18 @@ import (
 // connection of a client. Static shows what Caddy takes for a request in any
 // case.
 func BenchmarkHandler(b *testing.B) {
-	xai, slow := benchmarkUpstream(b, 0), benchmarkUpstream(b, time.Hour)
+	upstream, slow := benchmarkUpstream(b, 0), benchmarkUpstream(b, time.Hour)
 	servers := benchmarkServers(b, map[string]string{
-		"minted":        benchmarkDirective(xai, ""),
+		"minted":        benchmarkDirective(upstream, ""),
 		"prefetched":    benchmarkDirective(slow, "prefetch 1024"),
-		"reverse_proxy": strings.ReplaceAll(benchmarkRecipe, "UPSTREAM", xai),
+		"reverse_proxy": strings.ReplaceAll(benchmarkRecipe, "UPSTREAM", upstream),
 		"static":        "respond /session `" + benchmarkToken + "`",
 	})
 	for _, contender := range []struct {
 		name    string
 		handler http.Handler
 	}{
-		{"net_http", bareMinter(xai)},
+		{"net_http", bareMinter(upstream)},
 		{"reverse_proxy", servers["reverse_proxy"]},
 		{"minted", servers["minted"]},
 		{"prefetched", stocked(b, servers["prefetched"])},
@@ -146,25 +152,37 @@ func benchmarkRequest(b *testing.B, host string, handler http.Handler) {
 }
 
 // stocked fills the stock, without xAI, before it can be empty: what is measured
-// is a request while the stock lasts.
+// is a request while the stock lasts. One that found it empty would fail.
 func stocked(b *testing.B, server http.Handler) http.Handler {
 	b.Helper()
 	handler := handlersIn(server.(*caddyhttp.Server).Routes)[0]
-	fresh, err := parseToken([]byte(benchmarkToken), time.Hour)
+	callInstead(b, handler, fixedUpstream{})
+	minted, err := handler.client.Mint(b.Context(), benchmarkKey, "", 0)
 	if err != nil {
 		b.Fatal(err)
 	}
-	fresh.key, fresh.freshUntil = benchmarkKey, time.Now().Add(time.Hour)
-	p := handler.prefetcher
-	p.stocks[benchmarkKey] = p.newStock(benchmarkKey)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.mu.Lock()
-		if stock := p.stocks[benchmarkKey]; len(stock.tokens) < maxPrefetch/2 {
-			for range maxPrefetch / 2 {
-				p.put(stock, fresh)
-			}
+	callInstead(b, handler, new(rawAnswer))
+	handler.stock.Close()
+	handler.stock = stock.NewKeeper(&stock.Config[*xai.Token]{
+		Size:      maxPrefetch,
+		Lifetime:  time.Hour,
+		Mint:      func(context.Context, string) (*xai.Token, error) { return nil, errors.New("not needed") },
+		Paused:    func(error, time.Duration) {},
+		Kept:      metrics.prefetchedTokens,
+		Discarded: metrics.discarded,
+	})
+	fill := func() {
+		for range maxPrefetch {
+			handler.stock.PutBack(benchmarkKey, minted)
 		}
-		p.mu.Unlock()
+	}
+	handler.stock.Replenish(benchmarkKey)
+	fill()
+	var served atomic.Int64
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if served.Add(1)%(maxPrefetch/2) == 0 {
+			fill()
+		}
 		server.ServeHTTP(w, r)
 	})
 }

@@ -6,7 +6,6 @@ package xaitoken
 import (
 	"encoding/json"
 	"math"
-	"net/http"
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
@@ -207,8 +206,8 @@ func (h *Handler) unmarshalTransport(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := module.(http.RoundTripper); !ok {
-		return d.Errf("transport: module %s (%T) is not a RoundTripper", moduleID, module)
+	if _, err := asTransport(module); err != nil {
+		return d.WrapErr(err)
 	}
 	h.TransportRaw = caddyconfig.JSONModuleObject(module, "protocol", name, nil)
 	return nil

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
 )
 
 var update = flag.Bool("update", false, "rewrite the goldens in testdata/adapt")
@@ -35,13 +35,9 @@ func TestAdapt(t *testing.T) {
 			if !found {
 				t.Fatal("the golden has no line of ten dashes")
 			}
-			adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt(
-				[]byte(config+"\n"), map[string]any{"filename": "Caddyfile"})
+			adapted, err := caddytest.Adapt(config + "\n")
 			if err != nil {
 				t.Fatal(err)
-			}
-			if len(warnings) > 0 {
-				t.Errorf("warnings: %v", warnings)
 			}
 			var got bytes.Buffer
 			if err := json.Indent(&got, adapted, "", "\t"); err != nil {
@@ -158,7 +154,7 @@ func TestCaddyfileErrors(t *testing.T) {
 				argument = "SECRET"
 			}
 			config := "localhost\n\nxai_ephemeral_token /session " + argument + " {\n" + test.option + "\n}\n"
-			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(config), map[string]any{"filename": "Caddyfile"})
+			_, err := caddytest.Adapt(config)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -177,7 +173,7 @@ func TestCaddyfileErrors(t *testing.T) {
 }
 
 func TestCaddyfileBadKeyAsArgument(t *testing.T) {
-	_, err := adapt("localhost\nxai_ephemeral_token /session {file.{env.SECRET}/key}\n")
+	_, err := caddytest.Adapt("localhost\nxai_ephemeral_token /session {file.{env.SECRET}/key}\n")
 	if err == nil || !strings.Contains(err.Error(), "api_key: a brace is not part of a placeholder") ||
 		!strings.Contains(err.Error(), ", at Caddyfile:2") || strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("got error %v", err)
@@ -185,7 +181,7 @@ func TestCaddyfileBadKeyAsArgument(t *testing.T) {
 }
 
 func TestCaddyfileStrayWord(t *testing.T) {
-	_, err := adapt("localhost\nxai_ephemeral_token /session SECRET SECRET {\n\tretries 1\n}\n")
+	_, err := caddytest.Adapt("localhost\nxai_ephemeral_token /session SECRET SECRET {\n\tretries 1\n}\n")
 	if err == nil || !strings.Contains(err.Error(), "after 'xai_ephemeral_token', at Caddyfile:") || strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("got error %v", err)
 	}

@@ -16,6 +16,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xai"
 )
 
 func init() {
@@ -81,7 +83,7 @@ func runCommand(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(string(minted.body)))
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(string(minted.Body)))
 	return err
 }
 
@@ -108,43 +110,42 @@ func handlerFromFlags(cmd *cobra.Command) (*Handler, error) {
 }
 
 // mintForCommand explains a failure to a person who sees nothing else.
-func (h *Handler) mintForCommand(ctx context.Context, key string) (*token, error) {
-	requestID := uuid.NewString()
-	minted, err := h.client.mint(ctx, key, requestID, *h.Retries)
-	failed, isMintError := errors.AsType[*mintError](err)
-	if !isMintError {
+func (h *Handler) mintForCommand(ctx context.Context, key string) (*xai.Token, error) {
+	minted, err := h.client.Mint(ctx, key, uuid.NewString(), *h.Retries)
+	failed, isFailure := errors.AsType[*xai.Error](err)
+	if !isFailure {
 		return minted, err
 	}
-	if failed.status == 0 {
-		return nil, fmt.Errorf("%w.\n\n%s\n\n%s", failed, failed.message, failed.hint())
+	if failed.Status == 0 {
+		return nil, fmt.Errorf("%w.\n\n%s\n\n%s", failed, failed.Message, hint(failed))
 	}
 	return nil, fmt.Errorf("%w.\n\nxAI answered %d %s: %s\n\n%s\n\nFor xAI's support: client request id %s, request id %q",
-		failed, failed.status, http.StatusText(failed.status), failed.message, failed.hint(), requestID, failed.requestID)
+		failed, failed.Status, http.StatusText(failed.Status), failed.Message, hint(failed), failed.ClientRequestID, failed.RequestID)
 }
 
 // hint says what a failure usually means.
-func (e *mintError) hint() string {
+func hint(failed *xai.Error) string {
 	switch {
-	case e.status == http.StatusForbidden:
+	case failed.Status == http.StatusForbidden:
 		return "xAI knows the key, but does not let it do this: it is blocked or disabled, or it has no access to voice. " +
 			"Look at the key and its permissions in xAI's console."
-	case e.status == http.StatusNotFound:
+	case failed.Status == http.StatusNotFound:
 		return "There is nothing at this URL. Look at --endpoint."
-	case e.retryAfter > 0:
-		return fmt.Sprintf("xAI asks to wait for %s.", e.retryAfter)
+	case failed.RetryAfter > 0:
+		return fmt.Sprintf("xAI asks to wait for %s.", failed.RetryAfter)
 	default:
-		return hints[e.failure]
+		return hints[failed.Failure]
 	}
 }
 
 var hints = map[error]string{
-	errCanceled:            "The command was interrupted.",
-	errUpstreamAuth:        "The key is wrong or was revoked. Is it the whole key, and one of xAI's?",
-	errUpstreamRefused:     "xAI does not like what it was asked. Look at its words above, at --expires-after and at --endpoint.",
-	errUpstreamRedirect:    "xAI's API does not redirect. Look at --endpoint.",
-	errUpstreamFailed:      "xAI itself has a problem. Try again in a minute.",
-	errUpstreamUnreachable: "This machine cannot talk to the endpoint. Look at its network, DNS, firewall and proxy settings, and at --endpoint.",
-	errUpstreamUnusable:    "That was not xAI's API. Look at --endpoint.",
-	errUpstreamRateLimited: "The key works, but it, or its team, asked for too much. Try again in a minute.",
-	errTimeout:             "xAI is slow, or something between this machine and --endpoint swallows what is sent: a firewall, a proxy, a dead route.",
+	xai.ErrCanceled:    "The command was interrupted.",
+	xai.ErrAuth:        "The key is wrong or was revoked. Is it the whole key, and one of xAI's?",
+	xai.ErrRefused:     "xAI does not like what it was asked. Look at its words above, at --expires-after and at --endpoint.",
+	xai.ErrRedirect:    "xAI's API does not redirect. Look at --endpoint.",
+	xai.ErrFailed:      "xAI itself has a problem. Try again in a minute.",
+	xai.ErrUnreachable: "This machine cannot talk to the endpoint. Look at its network, DNS, firewall and proxy settings, and at --endpoint.",
+	xai.ErrUnusable:    "That was not xAI's API. Look at --endpoint.",
+	xai.ErrRateLimited: "The key works, but it, or its team, asked for too much. Try again in a minute.",
+	xai.ErrTimeout:     "xAI is slow, or something between this machine and --endpoint swallows what is sent: a firewall, a proxy, a dead route.",
 }

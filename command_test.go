@@ -15,6 +15,7 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 )
 
@@ -36,22 +37,22 @@ func runCommand(t *testing.T, args ...string) (stdout, stderr string, err error)
 }
 
 func TestCommandMints(t *testing.T) {
-	up := newUpstream(t)
+	up := caddytest.NewUpstream(t)
 	dir := t.TempDir()
-	writeFile(t, dir+"/key", testKey+"\n")
-	t.Setenv("XAI_API_KEY", testKey)
+	caddytest.WriteFile(t, dir+"/key", caddytest.Key+"\n")
+	t.Setenv("XAI_API_KEY", caddytest.Key)
 	for name, args := range map[string][]string{
-		"with the key in the environment": {"--endpoint", up.endpoint()},
-		"with the key in a file":          {"--endpoint", up.endpoint(), "--api-key", "{file." + dir + "/key}"},
-		"with a key":                      {"--endpoint", up.endpoint(), "--api-key", testKey},
-		"with another lifetime":           {"--endpoint", up.endpoint(), "--expires-after", "1h"},
+		"with the key in the environment": {"--endpoint", up.Endpoint()},
+		"with the key in a file":          {"--endpoint", up.Endpoint(), "--api-key", "{file." + dir + "/key}"},
+		"with a key":                      {"--endpoint", up.Endpoint(), "--api-key", caddytest.Key},
+		"with another lifetime":           {"--endpoint", up.Endpoint(), "--expires-after", "1h"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout, stderr, err := runCommand(t, args...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			var token tokenJSON
+			var token caddytest.Token
 			if err := json.Unmarshal([]byte(stdout), &token); err != nil || !strings.HasPrefix(token.Value, "xai-realtime-client-secret-") || !strings.HasSuffix(stdout, "}\n") {
 				t.Errorf("printed %q", stdout)
 			}
@@ -62,7 +63,7 @@ func TestCommandMints(t *testing.T) {
 			if left := time.Until(time.Unix(token.ExpiresAt, 0)); left < wantLifetime-time.Minute || left > wantLifetime+time.Minute {
 				t.Errorf("the token lives %s, want %s", left, wantLifetime)
 			}
-			if warned := strings.HasPrefix(stderr, "Warning: "); warned != (name == "with a key") || strings.Contains(stderr, testKey) {
+			if warned := strings.HasPrefix(stderr, "Warning: "); warned != (name == "with a key") || strings.Contains(stderr, caddytest.Key) {
 				t.Errorf("said %q", stderr)
 			}
 		})
@@ -70,9 +71,9 @@ func TestCommandMints(t *testing.T) {
 }
 
 func TestCommandExplainsFailures(t *testing.T) {
-	up := newUpstream(t)
+	up := caddytest.NewUpstream(t)
 	up.APIKey = ""
-	t.Setenv("XAI_API_KEY", testKey)
+	t.Setenv("XAI_API_KEY", caddytest.Key)
 	status := sandbox.Status
 	tests := []struct {
 		name  string
@@ -87,26 +88,26 @@ func TestCommandExplainsFailures(t *testing.T) {
 		{"a limit", status(429, "Retry-After", "60"), "xAI asks to wait for 1m0s."},
 		{"a failure", status(501), "xAI itself has a problem."},
 		{"another service", sandbox.Answer(http.StatusOK, "<html>"), "That was not xAI's API."},
-		{"an echo of the key", sandbox.Answer(401, `{"error":"no `+testKey+`"}`), "xAI answered 401 Unauthorized: no [key]\n"},
+		{"an echo of the key", sandbox.Answer(401, `{"error":"no `+caddytest.Key+`"}`), "xAI answered 401 Unauthorized: no [key]\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			up.Script(test.fault)
-			stdout, stderr, err := runCommand(t, "--endpoint", up.endpoint())
+			stdout, stderr, err := runCommand(t, "--endpoint", up.Endpoint())
 			if err == nil || stdout != "" {
 				t.Fatalf("printed %q", stdout)
 			}
 			if !strings.Contains(stderr, test.want) || !strings.HasPrefix(stderr, "Error: xAI ") {
 				t.Errorf("said %q", stderr)
 			}
-			if strings.Contains(stderr, testKey) {
+			if strings.Contains(stderr, caddytest.Key) {
 				t.Error("the key is printed")
 			}
 		})
 	}
 	t.Run("no network", func(t *testing.T) {
-		up.server.Close()
-		_, stderr, err := runCommand(t, "--endpoint", up.endpoint())
+		up.ShutDown()
+		_, stderr, err := runCommand(t, "--endpoint", up.Endpoint())
 		if err == nil || !strings.Contains(stderr, "connection refused") || !strings.Contains(stderr, "This machine cannot talk to the endpoint.") {
 			t.Errorf("said %q", stderr)
 		}

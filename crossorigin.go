@@ -22,6 +22,11 @@ const preflightMaxAge = "7200"
 // visitor's browser send.
 var errCrossOrigin = errors.New("cross-origin request refused")
 
+// errSpeculative is the failure of a request that a browser makes before its user
+// asks for anything. A token for it would be wasted, and another website can cause
+// it.
+var errSpeculative = errors.New("speculative request refused")
+
 // crossOrigin decides which websites' pages may ask for a token.
 type crossOrigin struct {
 	protection *http.CrossOriginProtection
@@ -102,21 +107,55 @@ func (c *crossOrigin) setHeaders(header http.Header, r *http.Request) {
 	if origin := r.Header.Get("Origin"); c.trusts(origin) {
 		header.Set("Access-Control-Allow-Origin", origin)
 		header.Set("Access-Control-Allow-Credentials", "true")
-		header.Set("Access-Control-Expose-Headers", "Retry-After")
+		header.Set("Access-Control-Expose-Headers", "Retry-After, Date")
 	}
 }
 
-// check refuses a request that a page of an untrusted origin made.
+// check refuses a request that a page of an untrusted origin made, and one that
+// nobody has asked for yet.
 func (c *crossOrigin) check(r *http.Request) error {
+	if isSpeculative(r) {
+		return errSpeculative
+	}
 	if c.admitNavigation && followsLink(r) {
 		return nil
 	}
 	// CrossOriginProtection lets every GET pass, because a GET should change
 	// nothing. Here it costs money, so all methods are held to the rule for POST.
-	if c.protection.Check(&http.Request{Method: http.MethodPost, Host: r.Host, Header: r.Header}) != nil {
+	if c.protection.Check(&http.Request{Method: http.MethodPost, Host: r.Host, Header: r.Header}) != nil ||
+		c.isReferredByStranger(r) {
 		return errCrossOrigin
 	}
 	return nil
+}
+
+// isSpeculative reports whether a browser asks for something that its user may want
+// later. Any page can have it do so, and it then says that nobody's page did.
+func isSpeculative(r *http.Request) bool {
+	for _, name := range []string{"Sec-Purpose", "Purpose"} {
+		for _, purpose := range r.Header.Values(name) {
+			purpose = strings.ToLower(purpose)
+			if strings.Contains(purpose, "prefetch") || strings.Contains(purpose, "prerender") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isReferredByStranger reports whether a page elsewhere led to this GET. To plain
+// http, browsers send neither Sec-Fetch-Site nor, with a GET, Origin, and the
+// Referer is all there is to tell an image of another site by.
+func (c *crossOrigin) isReferredByStranger(r *http.Request) bool {
+	if r.Method != http.MethodGet || r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != "" {
+		return false
+	}
+	referer := r.Header.Get("Referer")
+	if referer == "" {
+		return false
+	}
+	u, err := url.Parse(referer)
+	return err != nil || !strings.EqualFold(u.Host, r.Host) && !c.trusts(u.Scheme+"://"+u.Host)
 }
 
 // followsLink reports whether r opens a page in a window of its own. The method

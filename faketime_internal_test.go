@@ -39,6 +39,7 @@ type memoryUpstream struct {
 	*sandbox.Server
 
 	mu      sync.Mutex
+	panics  bool              // whether it is a transport module with a bug
 	fault   sandbox.Fault     // what every call meets
 	answers map[string]string // and the keys they were given for
 	calls   int
@@ -54,7 +55,11 @@ func (u *memoryUpstream) RoundTrip(r *http.Request) (resp *http.Response, err er
 	if u.fault != nil {
 		u.Script(u.fault)
 	}
+	panics := u.panics
 	u.mu.Unlock()
+	if panics {
+		panic("cannot send " + r.Header.Get("Authorization"))
+	}
 	defer func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
@@ -113,6 +118,7 @@ type site struct {
 	xai     *memoryUpstream
 	unload  context.CancelFunc
 	logs    *observer.ObservedLogs
+	before  map[string]int // what the metrics had come to before the test
 
 	mu        sync.Mutex
 	handedOut map[string]bool
@@ -122,11 +128,18 @@ type site struct {
 // must be accounted for, and no goroutine may be left.
 func inFakeTime(t *testing.T, prefetch int, test func(s *site)) {
 	t.Helper()
+	inFakeTimeFor(t, prefetch, lifetime, test)
+}
+
+// inFakeTimeFor is inFakeTime for tokens of another lifetime.
+func inFakeTimeFor(t *testing.T, prefetch int, expiresAfter time.Duration, test func(s *site)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 		defer cancel()
 		module, err := ctx.LoadModuleByID("http.handlers.xai_ephemeral_token", json.RawMessage(fmt.Sprintf(
-			`{"api_key": "{http.request.header.X-Key}", "rate_limit": {"disabled": true}, "prefetch": %d}`, prefetch)))
+			`{"api_key": "{http.request.header.X-Key}", "rate_limit": {"disabled": true}, "prefetch": %d, "expires_after": %d}`,
+			prefetch, expiresAfter)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,14 +147,14 @@ func inFakeTime(t *testing.T, prefetch int, test func(s *site)) {
 			t: t, handler: module.(*Handler), unload: cancel, handedOut: make(map[string]bool),
 			xai: &memoryUpstream{Server: &sandbox.Server{Latency: latency}, answers: make(map[string]string)},
 		}
-		s.handler.client.transport = newExchange(s.xai)
 		core, logs := observer.New(zap.DebugLevel)
-		s.logs, s.handler.logger, s.handler.client.logger = logs, zap.New(core), zap.New(core)
-		before := counters(t)
+		s.logs, s.handler.logger = logs, zap.New(core)
+		callInstead(t, s.handler, s.xai)
+		s.before = counters(t)
 		test(s)
 		cancel()
 		after := counters(t)
-		grown := func(name string) int { return after[name] - before[name] }
+		grown := func(name string) int { return after[name] - s.before[name] }
 		if n := grown("issued"); n != len(s.handedOut) {
 			t.Errorf("%d tokens were handed out, and %d counted", len(s.handedOut), n)
 		}
@@ -152,6 +165,19 @@ func inFakeTime(t *testing.T, prefetch int, test func(s *site)) {
 			t.Errorf("%d tokens are still said to be kept", n)
 		}
 	})
+}
+
+// callInstead has a loaded handler make its calls through another transport.
+func callInstead(t testing.TB, h *Handler, transport http.RoundTripper) {
+	t.Helper()
+	endpoint, err := h.expandEndpoint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.stock.Close()
+	if err := h.connect(endpoint, transport); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // counters returns what the metrics of this process have come to.
@@ -229,24 +255,19 @@ func (s *site) wantCalls(want int) {
 	}
 }
 
-// kept returns how many tokens wait for requests with the key.
-func (s *site) kept(key string) int {
-	p := s.handler.prefetcher
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.stocks[key] == nil {
-		return 0
-	}
-	return len(p.stocks[key].tokens)
+// kept returns how many tokens wait for requests.
+func (s *site) kept() int {
+	return counters(s.t)["prefetched_tokens"] - s.before["prefetched_tokens"]
 }
 
 // fill has a first request fill the stock for the key.
 func (s *site) fill(key string) {
 	s.t.Helper()
+	before := s.kept()
 	s.want(key, 200, latency)
 	time.Sleep(latency)
 	synctest.Wait()
-	if n := s.kept(key); n != s.handler.Prefetch {
+	if n := s.kept() - before; n != s.handler.Prefetch {
 		s.t.Fatalf("%d tokens are kept, want %d", n, s.handler.Prefetch)
 	}
 }

@@ -6,13 +6,11 @@ package xaitoken
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +20,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xaitest"
 )
 
 const (
@@ -46,6 +46,9 @@ func FuzzAnswer(f *testing.F) {
 		"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nd\r\n" + `{"value":"a"}` + "\r\n0\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + `{"value":"a"}`,
 		"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>" + tokenPrefix + "a " + fuzzKey,
+		"HTTP/1.1 200 OK\r\n\r\n" + `{"value":"` + fuzzKey + `"}`,
+		"HTTP/1.1 200 OK\r\n\r\n" + `{"value":"a","debug":{"authorization":"Bearer xai\u002dfuzz-key-0123456789"}}`,
+		"HTTP/1.1 200 OK\r\n\r\n" + `{"value":"a","debug":"{\"key\":\"xai\\u002dfuzz-key-0123456789\"}"}`,
 		"HTTP/1.1 204 No Content\r\n\r\n",
 		"HTTP/1.1 401 Unauthorized\r\nX-Request-Id: " + fuzzKey + "\r\n\r\n" + `{"error":"no ` + fuzzKey + `"}`,
 		"HTTP/1.1 400 Bad Request\r\n\r\n" + `{"error":{"message":"` + strings.Repeat("ü", 260) + fuzzKey + `"}}`,
@@ -68,12 +71,11 @@ func FuzzAnswer(f *testing.F) {
 	})["fuzz"]
 	handler := handlersIn(server.(*caddyhttp.Server).Routes)[0]
 	xai := new(rawAnswer)
-	handler.client.transport = newExchange(xai)
-
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		core, logs := observer.New(zap.DebugLevel)
-		handler.logger, handler.client.logger = zap.New(core), zap.New(core)
+		handler.logger, handler.repetitions = zap.New(core), new(repetitions)
 		xai.raw = raw
+		callInstead(t, handler, xai)
 		before := time.Now()
 		w := httptest.NewRecorder()
 		server.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://fuzz/session", nil))
@@ -82,7 +84,7 @@ func FuzzAnswer(f *testing.F) {
 		if w.Code != status || w.Body.String() != body {
 			t.Errorf("answered %d %q, want %d %q", w.Code, w.Body, status, body)
 		}
-		checkRetryAfter(t, w.Header().Get("Retry-After"), retryAfter, before)
+		xaitest.CheckRetryAfter(t, w.Header().Get("Retry-After"), retryAfter, before)
 		for name := range w.Header() {
 			switch name {
 			case "Content-Type", "Cache-Control", "X-Content-Type-Options", "Server", "Retry-After":
@@ -120,96 +122,10 @@ func readAnswerPlainly(raw []byte) (status int, body, value, retryAfter string) 
 	}
 	content, err := io.ReadAll(answer.Body)
 	if err == nil && answer.StatusCode/100 == 2 {
-		if value, _, err := readTokenPlainly(content); err == nil {
+		var decoded any
+		if value, _, err := xaitest.ReadToken(content); err == nil && json.Unmarshal(content, &decoded) == nil && !xaitest.HoldsKey(decoded, fuzzKey) {
 			return http.StatusOK, string(content), value, ""
 		}
 	}
 	return http.StatusBadGateway, "", "", ""
-}
-
-// FuzzRetryAfter compares how a Retry-After is read with what RFC 9110 says of it.
-func FuzzRetryAfter(f *testing.F) {
-	for _, seed := range []string{
-		"", "0", "1", "007", "-1", "+1", "1.5", "1e3", "1_000", " 1", "0x10", "31536000", "31536001", "9223372036854775807",
-		"18446744073709551616", "soon", "Fri, 31 Dec 9999 23:59:59 GMT", "Sun, 06 Nov 1994 08:49:37 GMT",
-		"Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 2094 08:49:37 CET",
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, value string) {
-		before := time.Now()
-		wait := parseRetryAfter(value)
-		if wait < 0 || wait > 365*24*time.Hour {
-			t.Fatalf("asks to wait %s", wait)
-		}
-		header := http.Header{}
-		if wait > 0 {
-			setRetryAfter(header, wait)
-		}
-		checkRetryAfter(t, header.Get("Retry-After"), value, before)
-	})
-}
-
-// checkRetryAfter checks the Retry-After of an answer against xAI's, which was
-// received at or after before.
-func checkRetryAfter(t *testing.T, got, theirs string, before time.Time) {
-	t.Helper()
-	year := big.NewInt(365 * 24 * 60 * 60)
-	least, most := new(big.Int), new(big.Int)
-	if regexp.MustCompile(`^\d+$`).MatchString(theirs) {
-		least.SetString(theirs, 10)
-		most.Set(least)
-	} else {
-		for _, layout := range []string{http.TimeFormat, time.RFC850, time.ANSIC} {
-			if date, err := time.Parse(layout, theirs); err == nil {
-				most.SetInt64(date.Unix() - before.Unix())
-				least.SetInt64(date.Unix() - time.Now().Unix())
-			}
-		}
-	}
-	limit := func(n *big.Int) int64 {
-		switch {
-		case n.Sign() < 0:
-			return 0
-		case n.Cmp(year) > 0:
-			return year.Int64()
-		default:
-			return n.Int64()
-		}
-	}
-	seconds := int64(0)
-	if got != "" {
-		var err error
-		if seconds, err = strconv.ParseInt(got, 10, 64); err != nil || seconds < 1 {
-			t.Errorf("answered with the Retry-After %q", got)
-		}
-	}
-	if seconds < limit(least) || seconds > limit(most) {
-		t.Errorf("xAI's Retry-After %q became %q", theirs, got)
-	}
-}
-
-// FuzzRedact looks for text of xAI's, or of the network, from which the key or a
-// token is not cut out.
-func FuzzRedact(f *testing.F) {
-	f.Add("bad key "+fuzzKey, fuzzKey)
-	f.Add("xai-fuzz\xff-key-0123456789", fuzzKey)
-	f.Add("xai-realtime-client\xff-secret-abc", fuzzKey)
-	f.Add(tokenPrefix+tokenPrefix+`"`+tokenPrefix+"<", fuzzKey)
-	f.Add(strings.Repeat("ü", 254)+"12"+fuzzKey, fuzzKey)
-	f.Add(`malformed "xai-\"key\"-0123456789"`, `xai-"key"-0123456789`)
-	f.Add("xai-fuzz-key-xai-fuzz-key-xai-fuzz", "xai-fuzz-key-xai-fuzz")
-	f.Fuzz(func(t *testing.T, text, key string) {
-		if !regexp.MustCompile(`^[[:graph:]]{16,}$`).MatchString(key) || strings.ContainsAny(key, "[]?") {
-			t.Skip() // no key that there could be, or one that is like our own marks
-		}
-		got := redact(text, key)
-		if len(got) > 512 || !utf8.ValidString(got) {
-			t.Errorf("got %d bytes: %q", len(got), got)
-		}
-		quoted := strconv.Quote(key)
-		if strings.Contains(got, key) || strings.Contains(got, quoted[1:len(quoted)-1]) || strings.Contains(got, tokenPrefix) {
-			t.Errorf("%q was left of %q", got, text)
-		}
-	})
 }

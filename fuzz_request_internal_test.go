@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -65,6 +66,10 @@ func FuzzRequestHeaders(f *testing.F) {
 		"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\nOrigin: https://evil.example.com",
 		"Origin: " + fuzzOrigin + "\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: a\r\nAccess-Control-Request-Headers: b",
 		"Origin: https://evil.example.com\r\nAccess-Control-Request-Method: POST", "Origin: HTTPS://APP.EXAMPLE.COM", "Origin: " + fuzzOrigin + ":443",
+		"Sec-Purpose: prefetch\r\nSec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document", "Purpose: prefetch",
+		"Sec-Purpose: prefetch;prerender\r\nSec-Fetch-Site: same-origin", "Sec-Purpose: Prefetch\r\nOrigin: " + fuzzOrigin,
+		"Referer: http://evil.example.com/", "Referer: http://fuzz/page", "Referer: http://fuzz:81/", "Referer: " + fuzzOrigin + "/page", "Referer: %",
+		"Referer: http://evil.example.com/\r\nSec-Fetch-Site: same-origin", "Referer: http://evil.example.com/\r\nOrigin: http://fuzz",
 		"Vary: x\r\nX-Forwarded-Host: app.example.com\r\nForwarded: host=fuzz", "Content-Length: 3\r\nExpect: 100-continue",
 	} {
 		for _, method := range []string{"POST", "GET", "OPTIONS"} {
@@ -75,7 +80,7 @@ func FuzzRequestHeaders(f *testing.F) {
 	server := benchmarkServers(f, map[string]string{"fuzz": fuzzRequestSite})["fuzz"]
 	xai := new(countingUpstream)
 	for _, handler := range handlersIn(server.(*caddyhttp.Server).Routes) {
-		handler.client.transport = newExchange(xai)
+		callInstead(f, handler, xai)
 	}
 	f.Fuzz(func(t *testing.T, method, headers string, page bool) {
 		path, methods, trusted := "/session", []string{"POST"}, []string{fuzzOrigin, "capacitor://localhost"}
@@ -129,16 +134,29 @@ func expect(r *http.Request, page bool, methods, trusted []string) expected {
 		return expected{status: 403, ours: true}
 	case !listed:
 		return expected{status: 405, ours: true, readable: trusts}
+	case speculative.MatchString(strings.Join(append(r.Header.Values("Sec-Purpose"), r.Header.Values("Purpose")...), " ")):
+		return expected{status: 403, ours: true, readable: trusts}
 	case page && r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document",
 		trusts, site == "same-origin", site == "none":
 		return expected{status: 200, token: true, ours: true, readable: trusts}
-	case site != "":
+	case site != "", r.Method == http.MethodGet && origin == "" && !refersHere(r.Header.Get("Referer"), trusted):
 		return expected{status: 403, ours: true}
 	case origin == "" || strings.HasSuffix(origin, "://fuzz"):
 		return expected{status: 200, token: true, ours: true}
 	default:
 		return expected{status: 403, ours: true}
 	}
+}
+
+// speculative is what browsers say of a request that nobody may ever need.
+var speculative = regexp.MustCompile(`(?i)prefetch|prerender`)
+
+// refersHere reports whether a Referer is one of the site's own pages or of a
+// trusted origin's, or missing.
+func refersHere(referer string, trusted []string) bool {
+	page, err := url.Parse(referer)
+	return referer == "" || err == nil &&
+		(strings.EqualFold(page.Host, "fuzz") || slices.Contains(trusted, page.Scheme+"://"+page.Host))
 }
 
 func checkCORS(t *testing.T, header http.Header, r *http.Request, want expected, trusted []string) {
@@ -176,7 +194,7 @@ func FuzzClientAddress(f *testing.F) {
 		"fuzz": "xai_ephemeral_token /session " + fuzzKey + " {\n\trate_limit 1 24h\n}",
 	})["fuzz"]
 	handler := handlersIn(server.(*caddyhttp.Server).Routes)[0]
-	handler.client.transport = newExchange(fixedUpstream{})
+	callInstead(f, handler, fixedUpstream{})
 
 	f.Fuzz(func(t *testing.T, first, second string) {
 		checkNetwork(t, first, second)

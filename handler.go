@@ -5,6 +5,7 @@ package xaitoken
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -18,9 +19,18 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xai"
 )
 
 const placeholderPrefix = "http.xai_ephemeral_token."
+
+// issuedToken is a token that a request gets.
+type issuedToken struct {
+	*xai.Token
+
+	prefetched bool
+}
 
 // ServeHTTP answers with a token, or sets its placeholders and calls next.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
@@ -30,7 +40,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	w.Header().Set("Cache-Control", "no-store")
 	h.crossOrigin.setHeaders(w.Header(), r)
 
-	if h.PassThru && !isPreflight(r) {
+	if isPreflight(r) {
+		discardBody(w, r)()
+		if err := h.crossOrigin.answerPreflight(w.Header(), r, h.Methods); err != nil {
+			return h.fail(w.Header(), r, err)
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	if h.PassThru {
 		// The body belongs to the next handler, if there is to be one.
 		if _, err := h.issue(w.Header(), r); err != nil {
 			discardBody(w, r)()
@@ -40,23 +58,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 
 	finish := discardBody(w, r)
-	if isPreflight(r) {
-		err := h.crossOrigin.answerPreflight(w.Header(), r, h.Methods)
-		finish()
-		if err != nil {
-			return h.fail(w.Header(), r, err)
-		}
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
-	issued, err := h.issue(w.Header(), r)
+	header := make(http.Header)
+	issued, err := h.issue(header, r)
 	finish()
+	maps.Copy(w.Header(), header)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(issued.body) // fails only for a client that is gone
+	_, _ = w.Write(issued.Body) // fails only for a client that is gone
 	return nil
 }
 
@@ -70,38 +81,38 @@ func intendedMethod(r *http.Request) string {
 
 // issue takes a request through all that stands between it and a token, and
 // records how that ended. The error is ready to be returned to Caddy.
-func (h *Handler) issue(header http.Header, r *http.Request) (*token, error) {
+func (h *Handler) issue(header http.Header, r *http.Request) (issuedToken, error) {
 	start := time.Now()
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 
 	issued, err := h.admit(header, r, repl)
 	if err != nil {
-		return nil, h.fail(header, r, err)
+		return issuedToken{}, h.fail(header, r, err)
 	}
-	repl.Set(placeholderPrefix+"value", issued.value)
-	repl.Set(placeholderPrefix+"expires_at", issued.expiresAt)
-	repl.Set(placeholderPrefix+"id", issued.id)
+	repl.Set(placeholderPrefix+"value", issued.Value)
+	repl.Set(placeholderPrefix+"expires_at", issued.ExpiresAt)
+	repl.Set(placeholderPrefix+"id", issued.ID)
 	source := "minted"
 	if issued.prefetched {
 		source = "prefetched"
 	}
 	metrics.issued.WithLabelValues(source).Inc()
 	h.logger.Info("issued token", append(whoFields(r, repl),
-		zap.String("token_id", issued.id),
-		zap.Int64("expires_at", issued.expiresAt),
+		zap.String("token_id", issued.ID),
+		zap.Int64("expires_at", issued.ExpiresAt),
 		zap.Bool("prefetched", issued.prefetched),
 		zap.Duration("duration", time.Since(start)))...)
 	return issued, nil
 }
 
 // admit checks whether the request may have a token, and gets one.
-func (h *Handler) admit(header http.Header, r *http.Request, repl *caddy.Replacer) (*token, error) {
+func (h *Handler) admit(header http.Header, r *http.Request, repl *caddy.Replacer) (issuedToken, error) {
 	if !slices.Contains(h.Methods, r.Method) {
 		header.Set("Allow", strings.Join(h.Methods, ", "))
-		return nil, errMethod
+		return issuedToken{}, errMethod
 	}
 	if err := h.crossOrigin.check(r); err != nil {
-		return nil, err
+		return issuedToken{}, err
 	}
 	if h.limiter == nil {
 		return h.obtain(r, repl)
@@ -109,7 +120,7 @@ func (h *Handler) admit(header http.Header, r *http.Request, repl *caddy.Replace
 	putBack, wait := h.limiter.take(h.limitedClient(r, repl))
 	if putBack == nil {
 		setRetryAfter(header, wait)
-		return nil, errRateLimited
+		return issuedToken{}, errRateLimited
 	}
 	issued, err := h.obtain(r, repl)
 	if err != nil {
@@ -134,24 +145,24 @@ func (h *Handler) limitedClient(r *http.Request, repl *caddy.Replacer) limitedCl
 
 // obtain resolves the key and gets a token for it: one that was minted ahead, or
 // else a new one.
-func (h *Handler) obtain(r *http.Request, repl *caddy.Replacer) (*token, error) {
+func (h *Handler) obtain(r *http.Request, repl *caddy.Replacer) (issuedToken, error) {
 	key, err := h.resolveKey(repl)
 	if err != nil {
-		return nil, err
+		return issuedToken{}, err
 	}
-	issued := h.prefetcher.take(key)
-	if issued == nil {
+	token, prefetched := h.stock.Take(key)
+	if !prefetched {
 		requestID, _ := repl.GetString("http.request.uuid")
-		if issued, err = h.client.mint(r.Context(), key, requestID, *h.Retries); err != nil {
-			return nil, err
+		if token, err = h.client.Mint(r.Context(), key, requestID, *h.Retries); err != nil {
+			return issuedToken{}, err
 		}
 	}
 	if r.Context().Err() != nil {
-		h.prefetcher.putBack(issued)
-		return nil, errCanceled
+		h.stock.PutBack(key, token)
+		return issuedToken{}, errClientGone
 	}
-	h.prefetcher.replenish(issued)
-	return issued, nil
+	h.stock.Replenish(key)
+	return issuedToken{token, prefetched}, nil
 }
 
 // resolveKey returns what the api_key option expands to at this moment.
@@ -167,11 +178,15 @@ func (h *Handler) resolveKey(repl *caddy.Replacer) (string, error) {
 // makes Caddy answer it.
 func (h *Handler) fail(header http.Header, r *http.Request, err error) error {
 	cause := err
-	upstream, isUpstream := errors.AsType[*mintError](err)
-	if isUpstream {
-		cause = upstream.failure
-		if errors.Is(cause, errUpstreamRateLimited) && upstream.retryAfter > 0 {
-			setRetryAfter(header, upstream.retryAfter)
+	upstream, isUpstream := errors.AsType[*xai.Error](err)
+	switch {
+	case !isUpstream:
+	case errors.Is(upstream.Failure, xai.ErrCanceled):
+		cause = errClientGone // nobody else ends a request's context
+	default:
+		cause = upstream.Failure
+		if errors.Is(cause, xai.ErrRateLimited) && upstream.RetryAfter > 0 {
+			setRetryAfter(header, upstream.RetryAfter)
 		}
 	}
 	outcome := failures[cause]
@@ -180,12 +195,16 @@ func (h *Handler) fail(header http.Header, r *http.Request, err error) error {
 	return caddyhttp.Error(outcome.status, cause)
 }
 
-// logFailure logs at error level what is our fault or xAI's, and at debug level
-// what strangers can cause at will, so that they cannot fill a disk.
-func (h *Handler) logFailure(r *http.Request, cause error, status int, upstream *mintError) {
-	level := zapcore.ErrorLevel
-	if status < http.StatusInternalServerError {
-		level = zapcore.DebugLevel
+// logFailure logs at error level what is our fault or xAI's, once a second, and at
+// debug level what strangers can cause at will: they cannot fill a disk.
+func (h *Handler) logFailure(r *http.Request, cause error, status int, upstream *xai.Error) {
+	level, suppressed := zapcore.DebugLevel, 0
+	if status >= http.StatusInternalServerError {
+		var isRepeated bool
+		if suppressed, isRepeated = h.repetitions.add(cause); isRepeated {
+			return
+		}
+		level = zapcore.ErrorLevel
 	}
 	entry := h.logger.Check(level, cause.Error())
 	if entry == nil {
@@ -193,10 +212,12 @@ func (h *Handler) logFailure(r *http.Request, cause error, status int, upstream 
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	fields := append(whoFields(r, repl), zap.Int("status", status))
+	if suppressed > 0 {
+		fields = append(fields, zap.Int("suppressed", suppressed))
+	}
 	switch {
 	case upstream != nil:
-		requestID, _ := repl.GetString("http.request.uuid")
-		fields = append(fields, upstream.fields(requestID)...)
+		fields = append(fields, zap.Inline(upstream))
 	case errors.Is(cause, errNoAPIKey):
 		fields = append(fields, zap.String("api_key", h.shownAPIKey()))
 	}

@@ -4,9 +4,6 @@
 package xaitoken_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -16,30 +13,21 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 )
 
-// simpleSite is the least that works against the tests' upstream.
-const simpleSite = `
-http://SITE {
-	xai_ephemeral_token /session ` + testKey + ` {
-		endpoint UPSTREAM
-		rate_limit off
-	}
-}
-`
-
 func TestToken(t *testing.T) {
-	up := newUpstream(t)
-	s := startCaddy(t, up, simpleSite)
+	up := caddytest.NewUpstream(t)
+	s := caddytest.Start(t, up, caddytest.Site("rate_limit off"))
 
 	const raw = "{ \"value\" : \"xai-realtime-client-secret-abc\",\n\t\"expires_at\":1790000000, \"extra\": [1.0] }\n"
 	up.Script(sandbox.Answer(http.StatusOK, raw))
-	got := s.post("Origin", s.url, "Cookie", "a=b", "X-Custom", "c", "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	got := s.Post("Origin", s.URL, "Cookie", "a=b", "X-Custom", "c", "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
 	t.Run("answers with xAI's JSON byte for byte", func(t *testing.T) {
-		if got.StatusCode != http.StatusOK || got.body != raw {
-			t.Errorf("got %d %q, want 200 %q", got.StatusCode, got.body, raw)
+		if got.StatusCode != http.StatusOK || got.Body != raw {
+			t.Errorf("got %d %q, want 200 %q", got.StatusCode, got.Body, raw)
 		}
 	})
 	t.Run("sets the headers that a secret needs", func(t *testing.T) {
@@ -54,7 +42,7 @@ func TestToken(t *testing.T) {
 		}
 	})
 	t.Run("sends xAI what the options say and nothing of the client", func(t *testing.T) {
-		requests := up.requests()
+		requests := up.Requests()
 		if len(requests) != 1 {
 			t.Fatalf("xAI got %d requests, want 1", len(requests))
 		}
@@ -62,10 +50,10 @@ func TestToken(t *testing.T) {
 		if sent.Method != http.MethodPost || sent.URL.String() != "/v1/realtime/client_secrets" {
 			t.Errorf("sent %s %s", sent.Method, sent.URL)
 		}
-		if want := `{"expires_after":{"seconds":300}}`; sent.body != want {
-			t.Errorf("sent the body %s, want %s", sent.body, want)
+		if want := `{"expires_after":{"seconds":300}}`; sent.Body != want {
+			t.Errorf("sent the body %s, want %s", sent.Body, want)
 		}
-		if sent.Header.Get("Authorization") != "Bearer "+testKey {
+		if sent.Header.Get("Authorization") != "Bearer "+caddytest.Key {
 			t.Error("the key was not sent as a bearer")
 		}
 		if uuid.Validate(sent.Header.Get("X-Client-Request-Id")) != nil {
@@ -87,8 +75,8 @@ func TestToken(t *testing.T) {
 }
 
 func TestTokenOpensOneSession(t *testing.T) {
-	s := startCaddy(t, newUpstream(t), simpleSite)
-	first, second := decodeToken(t, s.post()), decodeToken(t, s.post())
+	s := caddytest.Start(t, caddytest.NewUpstream(t), caddytest.Site("rate_limit off"))
+	first, second := caddytest.DecodeToken(t, s.Post()), caddytest.DecodeToken(t, s.Post())
 	if first.Value == second.Value {
 		t.Error("two requests got the same token")
 	}
@@ -100,32 +88,13 @@ func TestTokenOpensOneSession(t *testing.T) {
 	}
 }
 
-type tokenJSON struct {
-	Value     string `json:"value"`
-	ExpiresAt int64  `json:"expires_at"`
-}
-
-func decodeToken(t *testing.T, a answer) tokenJSON {
-	t.Helper()
-	var token tokenJSON
-	if err := json.Unmarshal([]byte(a.body), &token); a.StatusCode != http.StatusOK || err != nil || token.Value == "" {
-		t.Fatalf("got %d %q, want a token", a.StatusCode, a.body)
-	}
-	return token
-}
-
-func tokenID(value string) string {
-	sum := sha256.Sum256([]byte(value))
-	return hex.EncodeToString(sum[:])[:16]
-}
-
 func TestMethods(t *testing.T) {
-	s := startCaddy(t, newUpstream(t), `
+	s := caddytest.Start(t, caddytest.NewUpstream(t), `
 http://SITE {
-	xai_ephemeral_token /session `+testKey+` {
+	xai_ephemeral_token /session `+caddytest.Key+` {
 		endpoint UPSTREAM
 	}
-	xai_ephemeral_token /both `+testKey+` {
+	xai_ephemeral_token /both `+caddytest.Key+` {
 		endpoint UPSTREAM
 		methods GET POST
 	}
@@ -148,7 +117,7 @@ http://SITE {
 	}
 	for _, test := range tests {
 		t.Run(test.method+" "+test.path, func(t *testing.T) {
-			got := s.do(test.method, s.url+test.path)
+			got := s.Do(test.method, s.URL+test.path)
 			if got.StatusCode != test.status || got.Header.Get("Allow") != test.allow {
 				t.Errorf("got %d with Allow %q, want %d with %q",
 					got.StatusCode, got.Header.Get("Allow"), test.status, test.allow)
@@ -166,7 +135,7 @@ http://SITE {
 		}
 	}
 	log_append token {http.xai_ephemeral_token.id}
-	xai_ephemeral_token /session ` + testKey + ` {
+	xai_ephemeral_token /session ` + caddytest.Key + ` {
 		endpoint UPSTREAM
 		pass_thru
 	}
@@ -175,16 +144,16 @@ http://SITE {
 `
 
 func TestPassThru(t *testing.T) {
-	up := newUpstream(t)
-	s := startCaddy(t, up, passThruPage)
+	up := caddytest.NewUpstream(t)
+	s := caddytest.Start(t, up, passThruPage)
 
 	t.Run("gives the next handler the token", func(t *testing.T) {
 		up.Script(sandbox.Answer(http.StatusOK, `{"value":"xai-realtime-client-secret-x","expires_at":1790000000}`))
-		got := s.post()
+		got := s.Post()
 		want := fmt.Sprintf(`{"method": "POST", "value": "xai-realtime-client-secret-x", "expires_at": "1790000000", "id": "%s"}`,
-			tokenID("xai-realtime-client-secret-x"))
-		if got.StatusCode != http.StatusOK || got.body != want {
-			t.Errorf("got %d %s, want 200 %s", got.StatusCode, got.body, want)
+			caddytest.TokenID("xai-realtime-client-secret-x"))
+		if got.StatusCode != http.StatusOK || got.Body != want {
+			t.Errorf("got %d %s, want 200 %s", got.StatusCode, got.Body, want)
 		}
 		if got.Header.Get("Cache-Control") != "no-store" {
 			t.Error("the answer may be cached")
@@ -192,33 +161,33 @@ func TestPassThru(t *testing.T) {
 	})
 	t.Run("seconds are made of an expiry in milliseconds", func(t *testing.T) {
 		up.Script(sandbox.Answer(http.StatusOK, `{"value":"xai-realtime-client-secret-x","expires_at":1790000000123}`))
-		if got := s.post(); !strings.Contains(got.body, `"expires_at": "1790000000"`) {
-			t.Errorf("got %s", got.body)
+		if got := s.Post(); !strings.Contains(got.Body, `"expires_at": "1790000000"`) {
+			t.Errorf("got %s", got.Body)
 		}
 	})
 	t.Run("hands other methods on without a token", func(t *testing.T) {
-		before := len(up.requests())
-		got := s.do(http.MethodGet, s.url+"/session")
-		if got.StatusCode != http.StatusOK || !strings.Contains(got.body, `"method": "GET"`) {
-			t.Errorf("got %d %s", got.StatusCode, got.body)
+		before := len(up.Requests())
+		got := s.Do(http.MethodGet, s.URL+"/session")
+		if got.StatusCode != http.StatusOK || !strings.Contains(got.Body, `"method": "GET"`) {
+			t.Errorf("got %d %s", got.StatusCode, got.Body)
 		}
 		if got.Header.Get("Cache-Control") != "" {
 			t.Error("an answer without a token got Cache-Control")
 		}
-		if len(up.requests()) != before {
+		if len(up.Requests()) != before {
 			t.Error("a token was minted")
 		}
 	})
 	t.Run("does not call the next handler without a token", func(t *testing.T) {
 		up.Script(sandbox.Status(http.StatusForbidden))
-		if got := s.post(); got.StatusCode != http.StatusBadGateway || got.body != "" {
-			t.Errorf("got %d %q, want 502 and no body", got.StatusCode, got.body)
+		if got := s.Post(); got.StatusCode != http.StatusBadGateway || got.Body != "" {
+			t.Errorf("got %d %q, want 502 and no body", got.StatusCode, got.Body)
 		}
 	})
 }
 
 func TestPlaceholdersAreSetWithoutPassThru(t *testing.T) {
-	s := startCaddy(t, newUpstream(t), `
+	s := caddytest.Start(t, caddytest.NewUpstream(t), `
 http://SITE {
 	log {
 		output file DIR/access.log {
@@ -226,13 +195,13 @@ http://SITE {
 		}
 	}
 	log_append token {http.xai_ephemeral_token.id}
-	xai_ephemeral_token /session `+testKey+` {
+	xai_ephemeral_token /session `+caddytest.Key+` {
 		endpoint UPSTREAM
 	}
 }
 `)
-	id := tokenID(decodeToken(t, s.post()).Value)
-	eventually(t, "the access log has the token's id", func() bool {
-		return strings.Contains(s.readFile("access.log"), `"token":"`+id+`"`)
+	id := caddytest.TokenID(caddytest.DecodeToken(t, s.Post()).Value)
+	caddytest.Eventually(t, "the access log has the token's id", func() bool {
+		return strings.Contains(s.ReadFile("access.log"), `"token":"`+id+`"`)
 	})
 }

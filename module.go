@@ -7,7 +7,9 @@
 package xaitoken
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -15,12 +17,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/stock"
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xai"
 )
 
 func init() {
@@ -41,6 +47,9 @@ const (
 
 	// maxExpiresAfter is xAI's own limit.
 	maxExpiresAfter = time.Hour
+
+	defaultPrefetch = 8 // of a Caddyfile's prefetch without a number
+	maxPrefetch     = 1024
 )
 
 // Handler answers a request with a new ephemeral token for xAI's Voice Agent.
@@ -98,14 +107,18 @@ type Handler struct {
 	Endpoint string `json:"endpoint,omitempty"`
 
 	// How long a request may take to get its token, retries and the waits
-	// between them included. Each attempt gets an equal share of the time that
-	// is left, at least a tenth, so that one which hangs is given up and tried
-	// again: with the defaults, xAI has 3.3 seconds for its first answer. When the
-	// time is up, the answer is 504. Default: `10s`.
+	// between them included. Each attempt has an equal share of the time that is
+	// left, at least a tenth, before the next one begins: with the defaults, that is
+	// 3.3 seconds for the first. It goes on beside the others, of which each is given
+	// up when its share is over, because xAI may be slow, and the connection may be
+	// dead. Over a transport that is not Caddy's own, or with shares below 1.5 seconds,
+	// the first one is given up as well. When the time is up, the answer is 504.
+	// Default: `10s`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// How often a failed call to xAI is repeated: after connections that fail,
-	// break or hang, and after the statuses 429, 500, 502, 503, 504 and 529. The
+	// break or hang, and after the statuses 408, 429, 500, 502, 503, 504, 520 to 524
+	// and 529. The
 	// wait before a retry is what xAI asks for in `Retry-After`, or else a
 	// random back-off that grows; a wait that does not fit into what is left of
 	// the timeout is not begun. 0 turns retries off. Default: 2.
@@ -146,14 +159,16 @@ type Handler struct {
 	PassThru bool `json:"pass_thru,omitempty"`
 
 	// The transport for the calls to xAI, with everything that `reverse_proxy`
-	// offers: network proxies, resolvers, client certificates, CA pools.
+	// offers: network proxies, resolvers, client certificates, CA pools. It must
+	// speak HTTP, which `fastcgi` does not.
 	// Default: `{"protocol": "http", "keep_alive": {"max_idle_conns_per_host": 256}}`.
 	TransportRaw json.RawMessage `json:"transport,omitempty" caddy:"namespace=http.reverse_proxy.transport inline_key=protocol"`
 
-	client      *client
-	prefetcher  *prefetcher
+	client      *xai.Client
+	stock       *stock.Keeper[*xai.Token]
 	crossOrigin *crossOrigin
 	limiter     *rateLimiter
+	repetitions *repetitions
 	logger      *zap.Logger
 }
 
@@ -189,6 +204,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		return err
 	}
 	h.setDefaults()
+	h.repetitions = new(repetitions)
 
 	if err := h.checkAPIKey(); err != nil {
 		return err
@@ -261,11 +277,8 @@ func (h *Handler) apiKeyIsPrinted() bool {
 }
 
 func (h *Handler) provisionClient(ctx caddy.Context) error {
-	endpoint, err := caddy.NewReplacer().ReplaceOrErr(h.Endpoint, true, true)
+	endpoint, err := h.expandEndpoint()
 	if err != nil {
-		return fmt.Errorf("endpoint: %w", err)
-	}
-	if err := checkEndpoint(endpoint); err != nil {
 		return err
 	}
 	if exposesKey(endpoint) {
@@ -274,22 +287,55 @@ func (h *Handler) provisionClient(ctx caddy.Context) error {
 	}
 	transport, err := h.loadTransport(ctx)
 	if err != nil {
-		return fmt.Errorf("transport: %w", err)
+		return err
 	}
-	h.client, err = newClient(clientConfig{
-		endpoint:     endpoint,
-		expiresAfter: time.Duration(h.ExpiresAfter),
-		session:      h.Session,
-		timeout:      time.Duration(h.Timeout),
-		retries:      *h.Retries,
-		transport:    transport,
-		logger:       h.logger,
+	return h.connect(endpoint, transport)
+}
+
+func (h *Handler) expandEndpoint() (string, error) {
+	endpoint, err := caddy.NewReplacer().ReplaceOrErr(h.Endpoint, true, true)
+	if err != nil {
+		return "", fmt.Errorf("endpoint: %w", err)
+	}
+	return endpoint, checkEndpoint(endpoint)
+}
+
+// connect makes the client that calls xAI, and the stock that it fills.
+func (h *Handler) connect(endpoint string, transport http.RoundTripper) error {
+	var err error
+	h.client, err = xai.NewClient(&xai.Config{
+		Endpoint:     endpoint,
+		ExpiresAfter: time.Duration(h.ExpiresAfter),
+		Session:      h.Session,
+		Timeout:      time.Duration(h.Timeout),
+		Retries:      *h.Retries,
+		Transport:    transport,
+		Requests:     metrics.upstreamRequests,
+		Duration:     metrics.upstreamDuration,
+		Logger:       h.logger,
 	})
 	if err != nil {
 		return err
 	}
-	h.prefetcher = newPrefetcher(h.Prefetch, h.client)
+	h.stock = stock.NewKeeper(&stock.Config[*xai.Token]{
+		Size:     h.Prefetch,
+		Lifetime: time.Duration(h.ExpiresAfter),
+		Mint: func(ctx context.Context, key string) (*xai.Token, error) {
+			return h.client.Mint(ctx, key, uuid.NewString(), 0)
+		},
+		Paused:    h.logPause,
+		Kept:      metrics.prefetchedTokens,
+		Discarded: metrics.discarded,
+	})
 	return nil
+}
+
+func (h *Handler) logPause(failure error, wait time.Duration) {
+	fields := []zap.Field{zap.Error(failure), zap.Duration("wait", wait)}
+	if failed, ok := errors.AsType[*xai.Error](failure); ok {
+		fields = append(fields, zap.Inline(failed))
+	}
+	h.logger.Warn("prefetching paused", fields...)
 }
 
 func (h *Handler) loadTransport(ctx caddy.Context) (http.RoundTripper, error) {
@@ -301,13 +347,9 @@ func (h *Handler) loadTransport(ctx caddy.Context) (http.RoundTripper, error) {
 		module, err = ctx.LoadModule(h, "TransportRaw")
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("transport: %w", err)
 	}
-	transport, ok := module.(http.RoundTripper)
-	if !ok {
-		return nil, fmt.Errorf("module %T is not a RoundTripper", module)
-	}
-	return transport, nil
+	return asTransport(module)
 }
 
 // Validate checks every option that is set. Zero values stand for the defaults.
@@ -353,9 +395,9 @@ func (h *Handler) Validate() error {
 // xAI. Requests that are still being served end as usual, as Caddy gives them time
 // to.
 func (h *Handler) Cleanup() error {
-	h.prefetcher.close()
 	if h.client != nil {
-		h.client.retire()
+		h.stock.Close()
+		h.client.Retire()
 	}
 	return nil
 }

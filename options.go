@@ -17,11 +17,16 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy/fastcgi"
 )
 
 // checkPlaceholders refuses text that would have a part of a placeholder in it
-// once the others are expanded. The error does not quote it: it can be a key.
+// once the others are expanded, and the request's body, which is not read. The
+// errors do not quote the text: it can be a key.
 func checkPlaceholders(option, text string) error {
+	if strings.Contains(text, "{http.request.body") {
+		return fmt.Errorf("%s: {http.request.body} cannot be used, because the body of a request is never looked at", option)
+	}
 	if strings.ContainsAny(caddy.NewEmptyReplacer().ReplaceAll(text, ""), "{}") {
 		return fmt.Errorf("%s: a brace is not part of a placeholder; each placeholder has both of its braces, and none has another inside", option)
 	}
@@ -124,4 +129,20 @@ func survivesFloat(number json.Number) bool {
 	}
 	_, err := number.Float64()
 	return err == nil && strings.ContainsAny(number.String(), ".eE")
+}
+
+func checkPrefetch(count int) error {
+	if count < 0 || count > maxPrefetch {
+		return fmt.Errorf("prefetch: %d is out of range; it must be from 0 to %d", count, maxPrefetch)
+	}
+	return nil
+}
+
+// asTransport refuses a transport module that cannot make a call over HTTP.
+func asTransport(module any) (http.RoundTripper, error) {
+	transport, ok := module.(http.RoundTripper)
+	if _, isFastCGI := module.(*fastcgi.Transport); isFastCGI || !ok {
+		return nil, fmt.Errorf("transport: module %T does not speak HTTP", module)
+	}
+	return transport, nil
 }

@@ -9,15 +9,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/stock"
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xai"
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 )
 
 func TestPrefetchWhenXAIFails(t *testing.T) {
 	// failed answers like a call that takes its time. Requests do not retry after
-	// 403, so each of them is one call.
+	// 501, and it is not remembered, so each of them is one call.
 	failed := func(status int, header ...string) sandbox.Fault {
 		return func(w http.ResponseWriter, r *http.Request, mint http.HandlerFunc) {
 			time.Sleep(latency)
@@ -28,7 +27,7 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 	t.Run("backs off while it is down, and recovers", func(t *testing.T) {
 		inFakeTime(t, 8, func(s *site) {
 			s.fill("a")
-			s.xai.failWith(failed(http.StatusForbidden))
+			s.xai.failWith(failed(http.StatusNotImplemented))
 			before := s.xai.called()
 			for range 8 {
 				s.want("a", 200, 0) // from what is there
@@ -47,18 +46,18 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 			}
 			s.xai.failWith(nil)
 			s.want("a", 200, latency)
-			time.Sleep(maxPause + maxPause/2 + time.Second)
+			time.Sleep(stock.MaxPause + stock.MaxPause/2 + time.Second)
 			synctest.Wait()
-			if n := s.kept("a"); n != 8 {
+			if n := s.kept(); n != 8 {
 				s.t.Errorf("%d tokens are kept", n)
 			}
 
-			s.xai.Script(failed(http.StatusForbidden))
+			s.xai.Script(failed(http.StatusNotImplemented))
 			s.want("a", 200, 0)
 			time.Sleep(latency)
 			synctest.Wait()
 			pauses := s.logs.FilterMessage("prefetching paused").All()
-			if wait := pauses[len(pauses)-1].ContextMap()["wait"].(time.Duration); wait > minPause+minPause/2 {
+			if wait := pauses[len(pauses)-1].ContextMap()["wait"].(time.Duration); wait > stock.MinPause+stock.MinPause/2 {
 				s.t.Errorf("the first pause of another failure is %s long", wait)
 			}
 		})
@@ -66,7 +65,7 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 	t.Run("tries with one call after a failure", func(t *testing.T) {
 		inFakeTime(t, 8, func(s *site) {
 			s.fill("a")
-			s.xai.failWith(failed(http.StatusForbidden))
+			s.xai.failWith(failed(http.StatusNotImplemented))
 			for range 8 {
 				s.want("a", 200, 0)
 			}
@@ -89,16 +88,17 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 			s.want("a", 200, 0)
 			time.Sleep(time.Second)
 			s.want("a", 200, 0)
-			// Neither the call that went well nor these are reasons to go on.
+			// The call that went well is no reason to go on, neither for refills nor
+			// for requests.
 			before := s.xai.called()
-			for range 58 {
-				s.want("a", 200, latency)
-				time.Sleep(time.Second - latency)
+			for range 45 { // until what is left fits into a request's own time
+				s.want("a", 503, 0)
+				time.Sleep(time.Second)
 			}
-			s.wantCalls(before + 58)
-			time.Sleep(2 * time.Second)
+			s.wantCalls(before)
+			time.Sleep(15 * time.Second)
 			synctest.Wait()
-			if n := s.kept("a"); n != 2 {
+			if n := s.kept(); n != 2 {
 				s.t.Errorf("%d tokens are kept", n)
 			}
 		})
@@ -106,13 +106,13 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 	t.Run("survives a transport that panics", func(t *testing.T) {
 		inFakeTime(t, 1, func(s *site) {
 			s.fill("a secret key")
-			s.handler.client.transport = newExchange(panickingTransport{})
+			s.xai.panics = true
 			s.want("a secret key", 200, 0)
 			if status, _ := s.ask(s.t.Context(), "a secret key"); status != http.StatusBadGateway {
 				s.t.Errorf("a request that met the panic itself got %d", status)
 			}
 			synctest.Wait()
-			for _, message := range []string{"prefetching paused", errUpstreamUnreachable.Error()} {
+			for _, message := range []string{"prefetching paused", xai.ErrUnreachable.Error()} {
 				logged := s.logs.FilterMessage(message).All()
 				if len(logged) == 0 || logged[0].ContextMap()["upstream_message"] != "panic: cannot send Bearer [key]" {
 					s.t.Errorf("%s: logged %v", message, logged)
@@ -121,35 +121,13 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 		})
 	})
 	t.Run("does not go in circles with tokens that come too late", func(t *testing.T) {
-		inFakeTime(t, 8, func(s *site) {
-			s.handler.client.expiresAfter = time.Second
+		inFakeTimeFor(t, 8, time.Second, func(s *site) {
 			s.xai.failWith(sandbox.Delay(time.Second/2 - latency/2))
 			for range 100 {
 				s.want("a", 200, time.Second/2+latency/2)
 			}
 			if refills := s.xai.called() - 100; refills < 3 || refills > 20 {
 				s.t.Errorf("%d calls minted ahead in a minute", refills)
-			}
-		})
-	})
-	t.Run("holds nobody up while it is logged", func(t *testing.T) {
-		inFakeTime(t, 1, func(s *site) {
-			s.fill("a")
-			logged := false
-			s.handler.client.logger = s.handler.client.logger.WithOptions(zap.Hooks(func(zapcore.Entry) error {
-				logged = true
-				if !s.handler.prefetcher.mu.TryLock() {
-					s.t.Error("requests would have to wait")
-					return nil
-				}
-				s.handler.prefetcher.mu.Unlock()
-				return nil
-			}))
-			s.xai.Script(sandbox.Status(http.StatusForbidden))
-			s.want("a", 200, 0)
-			synctest.Wait()
-			if !logged {
-				s.t.Error("nothing was logged")
 			}
 		})
 	})
@@ -164,11 +142,4 @@ func TestPrefetchWhenXAIFails(t *testing.T) {
 			s.want("a", 200, 0)
 		})
 	})
-}
-
-// panickingTransport stands for a transport module with a bug.
-type panickingTransport struct{}
-
-func (panickingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	panic("cannot send " + r.Header.Get("Authorization"))
 }

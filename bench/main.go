@@ -12,9 +12,9 @@ import (
 	"os/signal"
 	"syscall"
 
-	_ "github.com/caddy-xai/caddy-xai-ephemeral-token"
-
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/caddy-xai/caddy-xai-ephemeral-token"
 )
 
 func main() {

@@ -10,8 +10,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 	"github.com/coder/websocket"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 )
 
 // session is what becomes of one WebSocket.

@@ -1,0 +1,137 @@
+// SPDX-FileCopyrightText: 2026 The caddy-xai-ephemeral-token Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package xai
+
+import (
+	"context"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"go.uber.org/zap"
+)
+
+const (
+	// maxBackoff is the middle of the first back-off, as in xAI's own SDK. It is
+	// scaled down for short timeouts, so that retries fit into them.
+	maxBackoff = 250 * time.Millisecond
+
+	// maxShares is into how many shares, one for each attempt that may come, the
+	// time left is split at most. More would leave an attempt too little to succeed.
+	maxShares = 10
+)
+
+// minting is the exchange of one key for one token, with its retries.
+type minting struct {
+	client    *Client
+	key       string
+	requestID string
+	deadline  time.Time
+	left      int // how many retries may still come
+}
+
+func (c *Client) newMinting(key, requestID string, retries int) *minting {
+	return &minting{client: c, key: key, requestID: requestID, deadline: time.Now().Add(c.config.Timeout), left: retries}
+}
+
+func (m *minting) run(ctx context.Context) (*Token, error) {
+	return m.retry(ctx, m.patiently)
+}
+
+// retry makes attempts until one of them decides, or there is no time or retry
+// left.
+func (m *minting) retry(ctx context.Context, attempt func(context.Context) (*Token, error)) (*Token, error) {
+	pace := backoff.NewExponentialBackOff()
+	pace.InitialInterval = min(maxBackoff, m.client.config.Timeout/40)
+	pace.Multiplier = 2
+	return backoff.Retry(ctx,
+		func() (*Token, error) {
+			minted, err := attempt(ctx)
+			if isFinal(err) {
+				err = backoff.Permanent(err)
+			}
+			return minted, err
+		},
+		backoff.WithBackOff(pace),
+		backoff.WithMaxTries(uint(m.left)+1),
+		backoff.WithMaxElapsedTime(max(time.Until(m.deadline), 1)), // 0 would be no bound
+		backoff.WithNotify(func(err error, wait time.Duration) {
+			m.left--
+			m.client.config.Logger.Debug("retrying",
+				zap.Error(err), zap.Duration("wait", wait), zap.String("client_request_id", m.requestID))
+		}))
+}
+
+// share is how much of the time left an attempt gets if others may follow.
+func (m *minting) share() time.Duration {
+	return time.Until(m.deadline) / time.Duration(shares(m.left))
+}
+
+// shares returns into how many shares the time is split that is left for an
+// attempt and for the retries that may follow.
+func shares(retries int) int {
+	return min(retries, maxShares-1) + 1
+}
+
+// briefly makes an attempt that is given up when its share of the time is over.
+func (m *minting) briefly(ctx context.Context) (*Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.share())
+	defer cancel()
+	return m.attempt(ctx)
+}
+
+// patiently makes an attempt that is not given up when its share is over: xAI may
+// be slow, and then the oldest attempt is the first to be answered. But it may
+// hang as well, so the retries begin beside it, each of them brief, and there are
+// never more than two calls at a time.
+//
+// Without pings, an HTTP/2 connection that died in silence would take the retries
+// as well, as long as this attempt is on it.
+func (m *minting) patiently(ctx context.Context) (*Token, error) {
+	if m.left == 0 || !m.client.pings {
+		return m.briefly(ctx)
+	}
+	ctx, cancel := context.WithDeadline(ctx, m.deadline)
+	defer cancel()
+	attemptCtx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	retries := relief{done: make(chan struct{})}
+	timer := time.AfterFunc(m.share(), func() {
+		defer close(retries.done)
+		m.left--
+		m.client.hung.Store(true)
+		retries.minted, retries.err = m.retry(ctx, m.briefly)
+		if retries.err == nil || isFinal(retries.err) {
+			giveUp()
+		}
+	})
+
+	minted, err := m.attempt(attemptCtx)
+	if timer.Stop() {
+		return minted, err
+	}
+	if err == nil {
+		cancel()
+		<-retries.done
+		return minted, nil
+	}
+	<-retries.done
+	if ctx.Err() != nil && retries.err != nil {
+		return nil, backoff.Permanent(err) // the time was up
+	}
+	return retries.minted, backoff.Permanent(retries.err)
+}
+
+// relief is how the retries beside a patient attempt ended.
+type relief struct {
+	minted *Token
+	err    error
+	done   chan struct{} // closed at their end
+}
+
+// attempt calls xAI once, unless it is known how xAI would answer.
+func (m *minting) attempt(ctx context.Context) (*Token, error) {
+	return m.client.refusals.try(ctx, m.key, func() (*Token, error) {
+		return m.client.call(ctx, m.key, m.requestID)
+	})
+}
