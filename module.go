@@ -25,6 +25,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/placement"
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/stock"
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xai"
 )
@@ -184,6 +185,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // sends nothing over the network.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	h.checkPlacement(ctx)
 	if err := h.provision(ctx); err != nil {
 		return err
 	}
@@ -220,6 +222,17 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		return err
 	}
 	return h.provisionClient(ctx)
+}
+
+// checkPlacement tells what would keep visitors from the handler, or lets too many
+// in.
+func (h *Handler) checkPlacement(ctx caddy.Context) {
+	_, warnings := placement.Of(ctx, placement.Handler{
+		Module: h, Methods: h.Methods, TrustedOrigins: h.TrustedOrigins, PassThru: h.PassThru,
+	})
+	for _, warning := range warnings {
+		h.logger.Warn(warning)
+	}
 }
 
 func (h *Handler) setDefaults() {
