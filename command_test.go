@@ -4,37 +4,15 @@
 package xaitoken_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/spf13/cobra"
-
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 )
-
-// runCommand runs "caddy xai-ephemeral-token" and returns what it prints.
-func runCommand(t *testing.T, args ...string) (stdout, stderr string, err error) {
-	t.Helper()
-	registered := caddycmd.Commands()["xai-ephemeral-token"]
-	command := &cobra.Command{
-		Use: registered.Name + " " + registered.Usage, Short: registered.Short, Long: registered.Long,
-		SilenceUsage: true,
-	}
-	registered.CobraFunc(command)
-	var out, errOut bytes.Buffer
-	command.SetOut(&out)
-	command.SetErr(&errOut)
-	command.SetArgs(args)
-	err = command.ExecuteContext(t.Context())
-	return out.String(), errOut.String(), err
-}
 
 func TestCommandMints(t *testing.T) {
 	up := caddytest.NewUpstream(t)
@@ -48,7 +26,7 @@ func TestCommandMints(t *testing.T) {
 		"with another lifetime":           {"--endpoint", up.Endpoint(), "--expires-after", "1h"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			stdout, stderr, err := runCommand(t, args...)
+			stdout, stderr, err := caddytest.RunMintCommand(t, args...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +71,7 @@ func TestCommandExplainsFailures(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			up.Script(test.fault)
-			stdout, stderr, err := runCommand(t, "--endpoint", up.Endpoint())
+			stdout, stderr, err := caddytest.RunMintCommand(t, "--endpoint", up.Endpoint())
 			if err == nil || stdout != "" {
 				t.Fatalf("printed %q", stdout)
 			}
@@ -107,7 +85,7 @@ func TestCommandExplainsFailures(t *testing.T) {
 	}
 	t.Run("no network", func(t *testing.T) {
 		up.ShutDown()
-		_, stderr, err := runCommand(t, "--endpoint", up.Endpoint())
+		_, stderr, err := caddytest.RunMintCommand(t, "--endpoint", up.Endpoint())
 		if err == nil || !strings.Contains(stderr, "connection refused") || !strings.Contains(stderr, "This machine cannot talk to the endpoint.") {
 			t.Errorf("said %q", stderr)
 		}
@@ -134,7 +112,7 @@ func TestCommandRefusesBadArguments(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			stdout, stderr, err := runCommand(t, test.args...)
+			stdout, stderr, err := caddytest.RunMintCommand(t, test.args...)
 			if err == nil || stdout != "" || !strings.Contains(stderr, test.want) {
 				t.Errorf("said %q, want %q", stderr, test.want)
 			}

@@ -97,8 +97,8 @@ func (s *Server) chooseAddresses(upstream *Upstream) {
 		"DIR", filepath.ToSlash(s.Dir))
 }
 
-// globalOptions keep a test's Caddy away from the machine it runs on.
-const globalOptions = `{
+// GlobalOptions keep a test's Caddy away from the machine it runs on.
+const GlobalOptions = `{
 	admin ADMIN
 	persist_config off
 	default_bind 127.0.0.1
@@ -130,7 +130,13 @@ func (s *Server) Load(config string) error {
 // LoadVerbatim is Load for a Caddyfile in which no word stands for another.
 func (s *Server) LoadVerbatim(config string) error {
 	s.t.Helper()
-	adapted, err := Adapt(string(caddyfile.Format([]byte(s.Expand(globalOptions) + config))))
+	return s.LoadWhole(s.Expand(GlobalOptions) + config)
+}
+
+// LoadWhole is LoadVerbatim for a Caddyfile with global options of its own.
+func (s *Server) LoadWhole(config string) error {
+	s.t.Helper()
+	adapted, err := Adapt(string(caddyfile.Format([]byte(config))))
 	if err != nil {
 		return err
 	}
