@@ -34,6 +34,7 @@ type Error struct {
 	ClientRequestID string        // ours, the same for all attempts
 	Message         string        // xAI's words, or the transport's
 	RetryAfter      time.Duration // how long xAI asks to wait, at most an hour; 0 where it does not
+	Called          bool          // whether xAI was called, reached or not
 
 	final bool // whether another attempt would not change it
 }
