@@ -5,6 +5,7 @@ package xai
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -27,7 +28,8 @@ type minting struct {
 	key       string
 	requestID string
 	deadline  time.Time
-	left      int // how many retries may still come
+	left      int         // how many retries may still come
+	called    atomic.Bool // whether an attempt was made
 }
 
 func (c *Client) newMinting(key, requestID string, retries int) *minting {
@@ -132,6 +134,7 @@ type relief struct {
 // attempt calls xAI once, unless it is known how xAI would answer.
 func (m *minting) attempt(ctx context.Context) (*Token, error) {
 	return m.client.refusals.try(ctx, m.key, func() (*Token, error) {
+		m.called.Store(true)
 		return m.client.call(ctx, m.key, m.requestID)
 	})
 }
