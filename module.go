@@ -110,9 +110,8 @@ type Handler struct {
 	// left, at least a tenth, before the next one begins: with the defaults, that is
 	// 3.3 seconds for the first. It goes on beside the others, of which each is given
 	// up when its share is over, because xAI may be slow, and the connection may be
-	// dead. Over a transport that is not Caddy's own, or with shares below 1.5 seconds,
-	// the first one is given up as well. When the time is up, the answer is 504.
-	// Default: `10s`.
+	// dead. Over a transport that is not Caddy's own, the first one is given up as
+	// well. When the time is up, the answer is 504. Default: `10s`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// How often a failed call to xAI is repeated: after connections that fail,

@@ -151,9 +151,7 @@ func TestPlacement(t *testing.T) {
 			up := caddytest.NewUpstream(t)
 			s := p.start(t, up, p.without)
 			want := restOfSite(s)
-			if err := s.Load(p.with); err != nil {
-				t.Fatal(err)
-			}
+			s.Reload(p.with)
 			for what, got := range restOfSite(s) {
 				if got != want[what] {
 					t.Errorf("%s: got %s, without the line %s", what, got, want[what])

@@ -100,7 +100,7 @@ func inFakeTime(t *testing.T, test func(t *testing.T, c *Client, xai *memoryUpst
 		if err != nil {
 			t.Fatal(err)
 		}
-		client.pings = true // as with Caddy's transport
+		client.relief = client.exchange // as with Caddy's transport
 		test(t, client, xai)
 		synctest.Wait()
 		if xai.open != 0 {

@@ -40,8 +40,8 @@ type exchange struct {
 }
 
 // newExchange puts a client span around each exchange of a traced request.
-func newExchange(config *Config) http.RoundTripper {
-	return otelhttp.NewTransport(exchange{config.Transport, config.Requests, config.Duration},
+func newExchange(config *Config, transport http.RoundTripper) http.RoundTripper {
+	return otelhttp.NewTransport(exchange{transport, config.Requests, config.Duration},
 		// xAI gets no trace headers: they would tell it of our client's request.
 		otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()),
 		otelhttp.WithFilter(func(r *http.Request) bool {
