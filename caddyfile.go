@@ -5,6 +5,7 @@ package xaitoken
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 
@@ -87,6 +88,9 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		seen[option] = true
 		if count := d.CountRemainingArgs(); count < limits.least || count > limits.most {
+			if option == "session" {
+				return d.Err(sessionAdvice)
+			}
 			return d.ArgErr()
 		}
 		if err := h.unmarshalAndCheck(d, option); err != nil {
@@ -95,6 +99,10 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	return nil
 }
+
+// sessionAdvice is for JSON that a Caddyfile takes apart at its spaces, or takes
+// for a block.
+const sessionAdvice = "session: write the JSON object in backticks, as in: session `{\"model\": \"grok-voice-latest\"}`"
 
 // optionArgs lists the options and how many arguments they take.
 var optionArgs = map[string]struct{ least, most int }{
@@ -150,10 +158,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "limit_store":
 		return h.unmarshalLimitStore(d)
 	case "prefetch":
-		h.Prefetch = defaultPrefetch
-		if d.CountRemainingArgs() > 0 {
-			return unmarshalInt(d, option, &h.Prefetch)
-		}
+		return h.unmarshalPrefetch(d)
 	case "pass_thru":
 		h.PassThru = true
 	case "transport":
@@ -171,6 +176,18 @@ func (h *Handler) unmarshalSession(d *caddyfile.Dispenser) error {
 		return d.WrapErr(err)
 	}
 	h.Session = json.RawMessage(session)
+	return nil
+}
+
+func (h *Handler) unmarshalPrefetch(d *caddyfile.Dispenser) error {
+	h.Prefetch = defaultPrefetch
+	if !d.NextArg() {
+		return nil
+	}
+	var err error
+	if h.Prefetch, err = strconv.Atoi(d.Val()); err != nil {
+		return d.Errf("prefetch: '%s' is not a whole number; write prefetch alone for %d tokens, or how many", d.Val(), defaultPrefetch)
+	}
 	return nil
 }
 
@@ -192,7 +209,7 @@ func (h *Handler) unmarshalRateLimit(d *caddyfile.Dispenser) error {
 	}
 	window, err := caddy.ParseDuration(args[1])
 	if err != nil {
-		return d.Errf("rate_limit: '%s' is not a duration", args[1])
+		return d.WrapErr(noDuration("rate_limit", args[1]))
 	}
 	rateLimit := RateLimit{Count: count, Window: caddy.Duration(window)}
 	if len(args) == 3 {
@@ -260,11 +277,19 @@ func unmarshalDuration(d *caddyfile.Dispenser, option string, value *caddy.Durat
 	d.NextArg()
 	duration, err := caddy.ParseDuration(d.Val())
 	if err != nil {
-		return d.Errf("%s: '%s' is not a duration", option, d.Val())
+		return d.WrapErr(noDuration(option, d.Val()))
 	}
 	if duration <= 0 {
 		return d.Errf("%s: %s is out of range; it must be more than zero", option, duration)
 	}
 	*value = caddy.Duration(duration)
 	return nil
+}
+
+// noDuration is the error for text that is no duration.
+func noDuration(option, text string) error {
+	if _, err := strconv.ParseUint(text, 10, 63); err == nil {
+		return fmt.Errorf("%s: '%s' is not a duration; write its unit, as in %[2]ss or %[2]sm", option, text)
+	}
+	return fmt.Errorf("%s: '%s' is not a duration", option, text)
 }

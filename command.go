@@ -68,15 +68,18 @@ func runCommand(cmd *cobra.Command, _ []string) error {
 	defer cancel()
 	handler.logger = caddy.Log()
 	if err := handler.provision(ctx); err != nil {
-		return err
+		return inFlags(err)
 	}
 	defer func() { _ = handler.Cleanup() }() // has nothing that could fail
 
 	key, err := handler.resolveKey(caddy.NewReplacer())
 	if err != nil {
-		return fmt.Errorf("api_key: %s is empty outside of a request, or no header can carry it", handler.shownAPIKey())
+		return fmt.Errorf("--api-key: %s is empty outside of a request, or no header can carry it", handler.shownAPIKey())
 	}
-	if handler.apiKeyIsLiteral() {
+	if mistake := handler.apiKeyMistake(); mistake != "" {
+		cmd.PrintErrln("Warning: " + mistake + ".")
+	}
+	if isLiteral(handler.APIKey) {
 		cmd.PrintErrln("Warning: other users of this machine can see a key in the arguments of a command.")
 	}
 	minted, err := handler.mintForCommand(cmd.Context(), key)
@@ -109,6 +112,18 @@ func handlerFromFlags(cmd *cobra.Command) (*Handler, error) {
 	return handler, nil
 }
 
+// inFlags names a flag where an error names the option of the same name.
+func inFlags(err error) error {
+	for option, flag := range map[string]string{
+		"api_key": "--api-key", "expires_after": "--expires-after", "endpoint": "--endpoint",
+	} {
+		if rest, ok := strings.CutPrefix(err.Error(), option+": "); ok {
+			return fmt.Errorf("%s: %s", flag, rest)
+		}
+	}
+	return err
+}
+
 // mintForCommand explains a failure to a person who sees nothing else.
 func (h *Handler) mintForCommand(ctx context.Context, key string) (*xai.Token, error) {
 	minted, err := h.client.Mint(ctx, key, uuid.NewString(), *h.Retries)
@@ -126,6 +141,9 @@ func (h *Handler) mintForCommand(ctx context.Context, key string) (*xai.Token, e
 // hint says what a failure usually means.
 func hint(failed *xai.Error) string {
 	switch {
+	case failed.Status == http.StatusForbidden && !failed.IsJSON:
+		return "This is not how xAI answers: something in front of it refused the call, such as Cloudflare or a proxy of this network. " +
+			"Look at the address that this machine calls from, and at its proxy settings."
 	case failed.Status == http.StatusForbidden:
 		return "xAI knows the key, but does not let it do this: it is blocked or disabled, or it has no access to voice. " +
 			"Look at the key and its permissions in xAI's console."
@@ -133,6 +151,9 @@ func hint(failed *xai.Error) string {
 		return "There is nothing at this URL. Look at --endpoint."
 	case failed.RetryAfter > 0:
 		return fmt.Sprintf("xAI asks to wait for %s.", failed.RetryAfter)
+	case strings.Contains(failed.Message, "x509: certificate signed by unknown authority"):
+		return "Nobody whom this machine trusts signed the certificate of the endpoint. If a company's proxy stands between, tell of its CA: " +
+			"in SSL_CERT_FILE for this command, and with tls_trust_pool in the transport of the directive."
 	default:
 		return hints[failed.Failure]
 	}
@@ -146,6 +167,7 @@ var hints = map[error]string{
 	xai.ErrFailed:      "xAI itself has a problem. Try again in a minute.",
 	xai.ErrUnreachable: "This machine cannot talk to the endpoint. Look at its network, DNS, firewall and proxy settings, and at --endpoint.",
 	xai.ErrUnusable:    "That was not xAI's API. Look at --endpoint.",
-	xai.ErrRateLimited: "The key works, but it, or its team, asked for too much. Try again in a minute.",
-	xai.ErrTimeout:     "xAI is slow, or something between this machine and --endpoint swallows what is sent: a firewall, a proxy, a dead route.",
+	xai.ErrRateLimited: "The key works, but it, or its team, asked for too much, or has no credits left: xAI does not say how long to wait. " +
+		"Try again in a minute, and look at the credits in xAI's console.",
+	xai.ErrTimeout: "xAI is slow, or something between this machine and --endpoint swallows what is sent: a firewall, a proxy, a dead route.",
 }

@@ -99,15 +99,15 @@ func TestCommandRefusesBadArguments(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no key", nil, "api_key: {env.XAI_API_KEY} is empty"},
+		{"no key", nil, "--api-key: {env.XAI_API_KEY} is empty"},
 		{"an empty key", []string{"--api-key", ""}, "--api-key is empty"},
-		{"a placeholder of requests", []string{"--api-key", "{http.request.host}"}, "api_key: {http.request.host} is empty outside of a request"},
-		{"a key that no header can carry", []string{"--api-key", "SECRET\n1"}, "api_key: REDACTED is empty outside of a request, or no header can carry it"},
+		{"a placeholder of requests", []string{"--api-key", "{http.request.host}"}, "--api-key: {http.request.host} is empty outside of a request"},
+		{"a key that no header can carry", []string{"--api-key", "SECRET\n1"}, "--api-key: REDACTED has a line break in it"},
 		{"a key without its flag", []string{"SECRET"}, "takes flags only; the key goes into --api-key"},
 		{"a lifetime that is none", []string{"--expires-after", "soon"}, "--expires-after: 'soon' is not a duration"},
 		{"a lifetime of zero", []string{"--expires-after", "0"}, "--expires-after: '0' is not a duration from 1s to 1h"},
-		{"a lifetime that is too long", []string{"--api-key", "SECRET", "--expires-after", "2h"}, "expires_after: 2h0m0s is out of range"},
-		{"an endpoint that is none", []string{"--api-key", "SECRET", "--endpoint", "api.x.ai"}, "endpoint: not an absolute http or https URL"},
+		{"a lifetime that is too long", []string{"--api-key", "SECRET", "--expires-after", "2h"}, "--expires-after: 2h0m0s is out of range"},
+		{"an endpoint that is none", []string{"--api-key", "SECRET", "--endpoint", "api.x.ai"}, "--endpoint: not an absolute http or https URL"},
 		{"an unknown flag", []string{"--session", "{}"}, "unknown flag: --session"},
 	}
 	for _, test := range tests {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +51,9 @@ func newCrossOrigin(trusted []string, admitNavigation bool) (*crossOrigin, error
 	return &crossOrigin{protection: protection, trusted: trusted, admitNavigation: admitNavigation}, nil
 }
 
+// isHost matches what is a host, perhaps with its port, and lacks a scheme.
+var isHost = regexp.MustCompile(`(?i)^([a-z0-9-]+\.)*[a-z0-9-]+(:\d+)?$`)
+
 // checkOrigin refuses origins that no browser sends, which would never match,
 // and user information. AddTrustedOrigin lets both pass.
 func checkOrigin(origin string) error {
@@ -61,6 +65,12 @@ func checkOrigin(origin string) error {
 	}
 	if strings.ContainsFunc(origin, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return fmt.Errorf("%q must be in punycode, as browsers send it", origin)
+	}
+	if alone, ok := strings.CutSuffix(origin, ","); ok {
+		return fmt.Errorf("%q ends with a comma; write %q, with spaces between origins", origin, alone)
+	}
+	if isHost.MatchString(origin) {
+		return fmt.Errorf("%q has no scheme; write %q", origin, "https://"+strings.ToLower(origin))
 	}
 	u, err := url.Parse(origin)
 	switch {

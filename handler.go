@@ -15,7 +15,6 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -92,9 +91,9 @@ func (h *Handler) issue(header http.Header, r *http.Request) (issuedToken, error
 	repl.Set(placeholderPrefix+"value", issued.Value)
 	repl.Set(placeholderPrefix+"expires_at", issued.ExpiresAt)
 	repl.Set(placeholderPrefix+"id", issued.ID)
-	source := "minted"
+	source := sourceMinted
 	if issued.prefetched {
-		source = "prefetched"
+		source = sourcePrefetched
 	}
 	metrics.issued.WithLabelValues(source).Inc()
 	h.logger.Info("issued token", append(whoFields(r, repl),
@@ -152,15 +151,6 @@ func (h *Handler) obtain(r *http.Request, repl *caddy.Replacer) (issued issuedTo
 	return issuedToken{token, prefetched}, !prefetched, nil
 }
 
-// resolveKey returns what the api_key option expands to at this moment.
-func (h *Handler) resolveKey(repl *caddy.Replacer) (string, error) {
-	key := strings.TrimSpace(repl.ReplaceAll(h.APIKey, ""))
-	if key == "" || !httpguts.ValidHeaderFieldValue(key) {
-		return "", errNoAPIKey
-	}
-	return key, nil
-}
-
 // fail records a request that ends without a token, and returns the error that
 // makes Caddy answer it.
 func (h *Handler) fail(header http.Header, r *http.Request, err error) error {
@@ -181,6 +171,9 @@ func (h *Handler) fail(header http.Header, r *http.Request, err error) error {
 	case *unavailableError:
 		cause, details = errLimitsUnavailable, err
 		setRetryAfter(header, storeRetryAfter)
+	}
+	if errors.Is(cause, errCrossOrigin) {
+		h.notices.refusedOrigin(h.logger, r)
 	}
 	outcome := failures[cause]
 	metrics.errors.WithLabelValues(outcome.reason).Inc()
@@ -212,6 +205,8 @@ func (h *Handler) logFailure(r *http.Request, cause error, status int, details z
 	switch {
 	case details != nil:
 		fields = append(fields, zap.Inline(details))
+	case errors.Is(cause, errCrossOrigin):
+		fields = append(fields, zap.String("origin", r.Header.Get("Origin")))
 	case errors.Is(cause, errNoAPIKey):
 		fields = append(fields, zap.String("api_key", h.shownAPIKey()))
 	}

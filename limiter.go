@@ -52,6 +52,10 @@ type limiter struct {
 	store    limit.Store
 	failures *limit.Memory
 
+	// sawAddress is told of each request that counts for an address, because its
+	// client has no other name.
+	sawAddress func(*http.Request)
+
 	// release is called when the config is unloaded, and has an effect once. Requests
 	// that are still being served are counted as usual.
 	release func() error
@@ -131,14 +135,19 @@ type admission struct {
 
 // admit takes a token of each limit, or of none if one of them has none left.
 func (l *limiter) admit(r *http.Request, repl *caddy.Replacer) (*admission, error) {
-	failure := limit.Claim{Limit: failureLimit, Client: limitedClient(r, repl, "")}
+	client, _ := limitedClient(r, repl, "")
+	failure := limit.Claim{Limit: failureLimit, Client: client}
 	if wait := l.failures.Wait(l.scope, failure); wait > 0 {
 		metrics.limited.WithLabelValues(failuresLabel).Inc()
 		return nil, &limitedError{wait, []string{failuresLabel}}
 	}
 	claims := make([]limit.Claim, len(l.limits))
 	for i, rateLimit := range l.limits {
-		claims[i] = limit.Claim{Limit: rateLimit.limit(), Client: limitedClient(r, repl, rateLimit.Key)}
+		client, byAddress := limitedClient(r, repl, rateLimit.Key)
+		if byAddress {
+			l.sawAddress(r)
+		}
+		claims[i] = limit.Claim{Limit: rateLimit.limit(), Client: client}
 	}
 	taken, err := l.store.Take(r.Context(), l.scope, claims)
 	if err == nil {
@@ -169,20 +178,20 @@ func (a *admission) fail(called bool) {
 
 // limitedClient tells whose limit a request counts for. A user who is called like
 // somebody's address shares no limit with it.
-func limitedClient(r *http.Request, repl *caddy.Replacer, key string) string {
+func limitedClient(r *http.Request, repl *caddy.Replacer, key string) (client string, byAddress bool) {
 	var id string
 	switch key {
 	case siteKey:
-		return ""
+		return "", false
 	case "":
 		id, _ = repl.GetString("http.auth.user.id")
 	default:
 		id = repl.ReplaceAll(key, "")
 	}
 	if id == "" {
-		return "address " + network(clientIP(r))
+		return "address " + network(clientIP(r)), true
 	}
-	return "key " + network(id)
+	return "key " + network(id), false
 }
 
 // network makes of an address what counts as one client: an IPv4 address, or a

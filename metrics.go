@@ -8,11 +8,20 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/stock"
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xai"
 )
 
 // metrics is shared by all handlers and outlives configs: each config load has a
 // registry of its own, in which the same collectors are registered again.
 var metrics = newMetricSet()
+
+// The values of the label source.
+const (
+	sourceMinted     = "minted"
+	sourcePrefetched = "prefetched"
+)
 
 type metricSet struct {
 	issued           *prometheus.CounterVec
@@ -24,9 +33,11 @@ type metricSet struct {
 	discarded        *prometheus.CounterVec
 }
 
+// newMetricSet returns the collectors with each value of their labels, at 0: an
+// alert on an increase sees only a series that was there before.
 func newMetricSet() *metricSet {
 	const namespace, subsystem = "caddy", "xai_ephemeral_token"
-	return &metricSet{
+	m := &metricSet{
 		issued: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "issued_total",
 			Help: "Tokens handed out.",
@@ -56,6 +67,19 @@ func newMetricSet() *metricSet {
 			Help: "Tokens that were minted and not handed out, by reason.",
 		}, []string{"reason"}),
 	}
+	for _, source := range []string{sourceMinted, sourcePrefetched} {
+		m.issued.WithLabelValues(source)
+	}
+	for _, failure := range failures {
+		m.errors.WithLabelValues(failure.reason)
+	}
+	for _, code := range []string{"200", xai.CodeError} {
+		m.upstreamRequests.WithLabelValues(code)
+	}
+	for _, reason := range stock.Discards {
+		m.discarded.WithLabelValues(reason)
+	}
+	return m
 }
 
 // register adds the collectors to the registry of a config. Several handlers of

@@ -12,8 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -112,9 +110,8 @@ type Handler struct {
 	// left, at least a tenth, before the next one begins: with the defaults, that is
 	// 3.3 seconds for the first. It goes on beside the others, of which each is given
 	// up when its share is over, because xAI may be slow, and the connection may be
-	// dead. Over a transport that is not Caddy's own, or with shares below 1.5 seconds,
-	// the first one is given up as well. When the time is up, the answer is 504.
-	// Default: `10s`.
+	// dead. Over a transport that is not Caddy's own, the first one is given up as
+	// well. When the time is up, the answer is 504. Default: `10s`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// How often a failed call to xAI is repeated: after connections that fail,
@@ -183,6 +180,8 @@ type Handler struct {
 	crossOrigin *crossOrigin
 	limiter     *limiter // nil if there are no limits
 	repetitions *repetitions
+	notices     *notices
+	release     func() // of what is shared with other handlers
 	logger      *zap.Logger
 }
 
@@ -205,14 +204,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionLimiter(ctx, place); err != nil {
 		return err
 	}
-	if h.apiKeyIsLiteral() {
-		h.logger.Warn("the API key stands in the config itself, where the admin API and the autosaved config show it; " +
-			"a placeholder such as {env.XAI_API_KEY} or {file./run/secrets/xai_api_key} keeps it out")
-	}
-	if h.apiKeyIsPrinted() {
-		h.logger.Warn("this Caddy prints its environment, and the API key with it, because it runs with --environ, as the service of Caddy's packages does; " +
-			"a placeholder such as {file./run/secrets/xai_api_key} keeps the key out")
-	}
+	h.warnOfAPIKey()
 	return nil
 }
 
@@ -223,6 +215,8 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	}
 	h.setDefaults()
 	h.repetitions = new(repetitions)
+	h.notices = useNotices(ctx)
+	h.release = func() { releaseNotices(ctx) }
 
 	if err := h.checkAPIKey(); err != nil {
 		return err
@@ -245,8 +239,11 @@ func (h *Handler) provisionLimiter(ctx caddy.Context, place placement.Place) err
 	if err != nil {
 		return err
 	}
-	h.limiter, err = newLimiter(place.String(), h.RateLimits, store)
-	return err
+	if h.limiter, err = newLimiter(place.String(), h.RateLimits, store); err != nil {
+		return err
+	}
+	h.limiter.sawAddress = func(r *http.Request) { h.notices.addressOfProxy(h.logger, r) }
+	return nil
 }
 
 // checkPlacement tells what would keep visitors from the handler, or lets too many
@@ -283,36 +280,6 @@ func (h *Handler) setDefaults() {
 	if len(h.RateLimits) == 0 && !h.Unlimited {
 		h.RateLimits = []RateLimit{{Count: defaultRateLimitCount, Window: caddy.Duration(defaultRateLimitWindow)}}
 	}
-}
-
-// checkAPIKey refuses a key that is known to be empty already. What it expands
-// to is looked at and forgotten: it is expanded again for each request, and an
-// exported field would end up in Caddy's trace log.
-func (h *Handler) checkAPIKey() error {
-	if strings.TrimSpace(caddy.NewReplacer().ReplaceKnown(h.APIKey, "")) == "" {
-		return fmt.Errorf("api_key: %s is empty; set it, or name another placeholder with the api_key option", h.APIKey)
-	}
-	return nil
-}
-
-// shownAPIKey is the api_key option for logs and errors.
-func (h *Handler) shownAPIKey() string {
-	if h.apiKeyIsLiteral() {
-		return "REDACTED"
-	}
-	return h.APIKey
-}
-
-// apiKeyIsLiteral reports whether any of the key stands in the config itself.
-func (h *Handler) apiKeyIsLiteral() bool {
-	return strings.TrimSpace(caddy.NewEmptyReplacer().ReplaceAll(h.APIKey, "")) != ""
-}
-
-// apiKeyIsPrinted reports whether Caddy printed the key when it started.
-func (h *Handler) apiKeyIsPrinted() bool {
-	return strings.Contains(h.APIKey, "{env.") && slices.ContainsFunc(os.Args, func(arg string) bool {
-		return arg == "-e" || arg == "--environ" || arg == "--environ=true"
-	})
 }
 
 func (h *Handler) provisionClient(ctx caddy.Context) error {
@@ -398,7 +365,7 @@ func (h *Handler) Validate() error {
 	}
 	if d := time.Duration(h.ExpiresAfter); d != 0 {
 		if d < time.Second || d > maxExpiresAfter || d%time.Second != 0 {
-			return fmt.Errorf("expires_after: %s is out of range; it takes whole seconds from 1s to 1h", d)
+			return fmt.Errorf("expires_after: %s is out of range; it takes whole seconds from 1s to 1h%s", d, aboutNanoseconds(d))
 		}
 	}
 	if err := checkSession(h.Session); err != nil {
@@ -436,6 +403,10 @@ func (h *Handler) Cleanup() error {
 	if h.client != nil {
 		h.stock.Close()
 		h.client.Retire()
+	}
+	if h.release != nil {
+		h.release()
+		h.release = nil
 	}
 	if h.limiter != nil {
 		return h.limiter.release()

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy/fastcgi"
@@ -38,6 +39,9 @@ var allowedMethods = []string{http.MethodPost, http.MethodGet}
 
 func checkMethods(methods []string) error {
 	for i, method := range methods {
+		if alone, ok := strings.CutSuffix(method, ","); ok {
+			return fmt.Errorf("methods: %q ends with a comma; write %q, with spaces between methods", method, alone)
+		}
 		if !slices.Contains(allowedMethods, method) {
 			return fmt.Errorf("methods: %q is not supported; it takes %s", method, strings.Join(allowedMethods, " and "))
 		}
@@ -145,4 +149,13 @@ func asTransport(module any) (http.RoundTripper, error) {
 		return nil, fmt.Errorf("transport: module %T does not speak HTTP", module)
 	}
 	return transport, nil
+}
+
+// aboutNanoseconds is the advice for a duration that is so short because it was a
+// bare number in JSON.
+func aboutNanoseconds(d time.Duration) string {
+	if d < 0 || d >= time.Microsecond {
+		return ""
+	}
+	return fmt.Sprintf("; a number without a unit is in nanoseconds, so write \"%ds\" or \"%[1]dm\"", d)
 }

@@ -25,17 +25,6 @@ type closedLoop struct {
 	clients []*fasthttp.HostClient // of one connection each
 }
 
-// closedLoopFigures says what a closed loop has done.
-type closedLoopFigures struct {
-	requests int
-	elapsed  time.Duration
-}
-
-// perSecond returns how many requests were answered in a second.
-func (f closedLoopFigures) perSecond() float64 {
-	return float64(f.requests) / f.elapsed.Seconds()
-}
-
 func newClosedLoop(address string, connections int) *closedLoop {
 	l := &closedLoop{url: "http://" + address, clients: make([]*fasthttp.HostClient, connections)}
 	for i := range l.clients {
@@ -63,70 +52,56 @@ func (l *closedLoop) connect() error {
 	var group errgroup.Group
 	for _, client := range l.clients {
 		group.Go(func() error {
-			req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-			defer fasthttp.ReleaseRequest(req)
-			defer fasthttp.ReleaseResponse(resp)
-			req.SetRequestURI(l.url + "/")
-			return client.Do(req, resp)
+			_, _, err := client.Get(nil, l.url+"/")
+			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return fmt.Errorf("connecting to %s: %w", l.url, err)
-	}
-	return nil
+	return group.Wait()
 }
 
-// runFor asks for tokens for a time.
-func (l *closedLoop) runFor(ctx context.Context, duration time.Duration) (closedLoopFigures, error) {
+// runFor asks for tokens for a time, and returns how many it got in all and in a
+// second.
+func (l *closedLoop) runFor(ctx context.Context, duration time.Duration) (answered int, perSecond float64, err error) {
 	start := time.Now()
 	return l.run(ctx, func() bool { return time.Since(start) < duration })
 }
 
-// runOnce asks for a number of tokens.
-func (l *closedLoop) runOnce(ctx context.Context, requests int) (closedLoopFigures, error) {
+// runOnce asks for a number of tokens, and returns how many it got in a second.
+func (l *closedLoop) runOnce(ctx context.Context, requests int) (perSecond float64, err error) {
 	var left atomic.Int64
 	left.Store(int64(requests))
-	return l.run(ctx, func() bool { return left.Add(-1) >= 0 })
+	_, perSecond, err = l.run(ctx, func() bool { return left.Add(-1) >= 0 })
+	return perSecond, err
 }
 
 // run asks for tokens on all connections while there is more to do. An answer
 // without a token ends the run.
-func (l *closedLoop) run(ctx context.Context, more func() bool) (closedLoopFigures, error) {
+func (l *closedLoop) run(ctx context.Context, more func() bool) (answered int, perSecond float64, err error) {
 	var requests atomic.Int64
 	group, running := errgroup.WithContext(ctx)
 	start := time.Now()
 	for _, client := range l.clients {
 		group.Go(func() error {
-			done, err := l.askWhile(client, func() bool { return running.Err() == nil && more() })
-			requests.Add(int64(done))
-			return err
+			req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+			defer fasthttp.ReleaseRequest(req)
+			defer fasthttp.ReleaseResponse(resp)
+			req.SetRequestURI(l.url + "/session")
+			req.Header.SetMethod(http.MethodPost)
+			for running.Err() == nil && more() {
+				if err := client.Do(req, resp); err != nil {
+					return err
+				}
+				if err := checkAnswer(resp.StatusCode(), resp.Body()); err != nil {
+					return err
+				}
+				requests.Add(1)
+			}
+			return ctx.Err()
 		})
 	}
-	err := group.Wait()
-	figures := closedLoopFigures{requests: int(requests.Load()), elapsed: time.Since(start)}
-	if err == nil {
-		err = ctx.Err()
-	}
-	return figures, err
-}
-
-// askWhile asks for tokens on one connection.
-func (l *closedLoop) askWhile(client *fasthttp.HostClient, more func() bool) (requests int, err error) {
-	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseRequest(req)
-	defer fasthttp.ReleaseResponse(resp)
-	req.SetRequestURI(l.url + "/session")
-	req.Header.SetMethod(http.MethodPost)
-	for more() {
-		if err := client.Do(req, resp); err != nil {
-			return requests, fmt.Errorf("asking %s: %w", l.url, err)
-		}
-		if err := checkAnswer(resp.StatusCode(), resp.Body()); err != nil {
-			return requests, fmt.Errorf("asking %s: %w", l.url, err)
-		}
-		requests++
-	}
-	return requests, nil
+	err = group.Wait()
+	answered = int(requests.Load())
+	return answered, float64(answered) / time.Since(start).Seconds(), err
 }
 
 // checkAnswer refuses an answer without a token.

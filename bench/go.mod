@@ -7,7 +7,6 @@ replace github.com/caddy-xai/caddy-xai-ephemeral-token => ../
 require (
 	github.com/caddy-xai/caddy-xai-ephemeral-token v0.0.0-00010101000000-000000000000
 	github.com/caddyserver/caddy/v2 v2.11.9
-	github.com/prometheus/client_model v0.6.3
 	github.com/prometheus/common v0.71.0
 	github.com/prometheus/procfs v0.22.0
 	github.com/tsenart/vegeta/v12 v12.13.0
@@ -110,6 +109,7 @@ require (
 	github.com/pires/go-proxyproto v0.15.0 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/prometheus/client_golang v1.24.1 // indirect
+	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/otlptranslator v1.0.0 // indirect
 	github.com/quic-go/qpack v0.6.0 // indirect
 	github.com/quic-go/quic-go v0.63.0 // indirect

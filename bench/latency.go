@@ -5,156 +5,215 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"math/rand/v2"
+	"net/http"
+	"sync/atomic"
 	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
+// The conditions that have targets.
 const (
-	// latencyPrefetch is the stock of the prefetching plugin in this experiment.
-	latencyPrefetch = 32
-
-	// keyRate and keyLatency are the scenario that has targets.
 	keyRate    = 50
 	keyLatency = 150 * time.Millisecond
-
-	maxWarmUp = time.Second
 )
 
-// latency is the result of the experiment of that name.
-type latency struct {
-	Scenarios []scenario `json:"scenarios"`
-}
+// The quantities.
+const (
+	medianLatency  = "median ms"
+	p90Latency     = "p90 ms"
+	p99Latency     = "p99 ms"
+	longestLatency = "longest ms"
+	requests       = "requests"
+	failed         = "failed"
+	fromStock      = "from stock %" // of a plugin that has one
 
-// scenario is a rate of requests and a latency of the upstream.
-type scenario struct {
-	Rate       float64          `json:"requests_per_second"`
-	Upstream   time.Duration    `json:"upstream_latency_ns"`
-	Contenders []latencyFigures `json:"contenders"`
-}
+	// How long after its time the load generator sent a request.
+	generatorDelay = "generator's p99 delay ms"
+)
 
-// latencyFigures are those of one contender in a scenario.
-type latencyFigures struct {
-	Name     string        `json:"name"`
-	KeptUp   bool          `json:"kept_up"`
-	Requests int           `json:"requests"`
-	Failures int           `json:"failures"`
-	Failure  string        `json:"first_failure,omitempty"`
-	All      percentiles   `json:"latency_ms"`
-	Rounds   []percentiles `json:"latency_ms_by_round"`
-
-	// Of the load generator: how long after its time a request was sent.
-	Lateness percentiles `json:"lateness_ms"`
-
-	// The share of the tokens that came from the stock, of a plugin that has one.
-	StockHits *float64 `json:"stock_hits,omitempty"`
-
-	measured openLoopFigures
-	counts   tokenCounts // handed out while it was measured
-}
-
-// percentiles are in milliseconds.
-type percentiles struct {
-	P50 float64 `json:"p50"`
-	P90 float64 `json:"p90"`
-	P99 float64 `json:"p99"`
-	Max float64 `json:"max"`
-}
-
-func newPercentiles(values []float64) percentiles {
-	return percentiles{percentile(values, 50), percentile(values, 90), percentile(values, 99), percentile(values, 100)}
-}
-
-func runLatency(ctx context.Context, l *lab) (result, error) {
+func runLatency(ctx context.Context, l *lab) (*result, error) {
 	rates, upstreams := []float64{keyRate, 500}, []time.Duration{0, keyLatency}
 	if l.settings.Short {
 		rates, upstreams = []float64{keyRate}, []time.Duration{keyLatency}
 	}
-	found := new(latency)
+	found := new(result)
 	for _, upstream := range upstreams {
 		for _, rate := range rates {
-			s := scenario{Rate: rate, Upstream: upstream}
-			if err := s.run(ctx, l); err != nil {
+			t, err := measureLatency(ctx, l, rate, upstream)
+			if err != nil {
 				return nil, fmt.Errorf("%g requests/s, upstream %s: %w", rate, upstream, err)
 			}
-			found.Scenarios = append(found.Scenarios, s)
+			found.Tables = append(found.Tables, t)
+			if rate == keyRate && upstream == keyLatency {
+				found.Targets = latencyTargets(t)
+			}
 		}
 	}
 	return found, nil
 }
 
-func (s *scenario) run(ctx context.Context, l *lab) error {
-	f, err := l.start(ctx, s.Upstream, latencyPrefetch)
+func measureLatency(ctx context.Context, l *lab, rate float64, upstream time.Duration) (*table, error) {
+	conditions := fmt.Sprintf("%g requests/s, the upstream takes %s", rate, upstream)
+	l.say("%s", conditions)
+	f, err := l.start(ctx, upstream, prefetchSize)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.stop()
-	for _, entrant := range f.entrants {
-		s.Contenders = append(s.Contenders, latencyFigures{Name: entrant.name, KeptUp: true})
+	duration := l.settings.LatencyDuration / time.Duration(l.settings.Rounds)
+	t, err := l.takeTurns(ctx, f, l.settings.Rounds, func(round int, server *process, r *row) error {
+		seed := uint64(round) //nolint:gosec // not negative
+		// In a round all contenders meet the same arrivals.
+		return stroll(ctx, duration, rate, seed, server, r)
+	})
+	if err != nil {
+		return nil, err
 	}
-	for round := range l.settings.Rounds {
-		l.say("latency: %g requests/s, upstream %s, round %d of %d", s.Rate, s.Upstream, round+1, l.settings.Rounds)
-		for _, entrant := range f.round(round) {
-			figures := &s.Contenders[slices.Index(f.entrants, entrant)]
-			if !figures.KeptUp {
-				continue
-			}
-			// In a round all contenders meet the same arrivals.
-			if err := figures.measure(ctx, l.settings, entrant, s.Rate, l.settings.Seed+uint64(round)); err != nil {
-				return fmt.Errorf("%s: %w", entrant.name, err)
-			}
-			if !figures.KeptUp {
-				// It would go on with what it has not answered, at the others' expense.
-				entrant.stop()
-			}
-		}
+	t.Title = conditions
+	t.quantities = []string{medianLatency, p90Latency, p99Latency, longestLatency, requests, failed, fromStock, generatorDelay}
+	t.Chart = chart{
+		Name:       fmt.Sprintf("latency-%g-%dms", rate, upstream.Milliseconds()),
+		Title:      fmt.Sprintf("Latency in ms at %g requests/s, upstream %s: median and p99", rate, upstream),
+		quantities: []string{medianLatency, p99Latency},
+		log:        true,
 	}
-	for i := range s.Contenders {
-		s.Contenders[i].summarize()
-	}
-	return nil
+	return t, nil
 }
 
-// measure runs one round of a contender.
-func (f *latencyFigures) measure(ctx context.Context, s settings, server *process, rate float64, seed uint64) error {
-	duration := s.LatencyDuration / time.Duration(s.Rounds)
+// stroll sends a contender requests at a rate for a while.
+func stroll(ctx context.Context, duration time.Duration, rate float64, seed uint64, server *process, r *row) error {
 	loop := newOpenLoop(server.address, rate)
-	defer loop.close()
+	defer loop.client.CloseIdleConnections()
 	// The arrivals of the warm-up are others than those that are measured.
-	if _, err := loop.run(ctx, min(maxWarmUp, duration/2), ^seed); err != nil {
+	if err := loop.run(ctx, min(time.Second, duration/2), ^seed, new(table).add("")); err != nil {
 		return err
 	}
-	var before tokenCounts
-	if f.Name == prefetching {
-		var err error
-		if before, err = awaitStock(ctx, server.admin, latencyPrefetch); err != nil {
-			return err
-		}
+	if server.name != prefetching {
+		return loop.run(ctx, duration, seed, r)
 	}
-	measured, err := loop.run(ctx, duration, seed)
+	before, err := awaitStock(ctx, server.admin, prefetchSize)
 	if err != nil {
 		return err
 	}
-	if f.Name == prefetching {
-		after, err := readTokenCounts(ctx, server.admin)
-		if err != nil {
-			return err
-		}
-		f.counts.minted += after.minted - before.minted
-		f.counts.prefetched += after.prefetched - before.prefetched
+	if err := loop.run(ctx, duration, seed, r); err != nil {
+		return err
 	}
-	f.KeptUp = measured.keptUp
-	f.Rounds = append(f.Rounds, newPercentiles(measured.latencies))
-	f.measured.add(measured)
+	after, err := readMetrics(ctx, server.admin)
+	if err != nil {
+		return err
+	}
+	minted, prefetched := after[mintedCount]-before[mintedCount], after[prefetchedCount]-before[prefetchedCount]
+	r.set(fromStock, 100*prefetched/(minted+prefetched))
 	return nil
 }
 
-// summarize merges the rounds.
-func (f *latencyFigures) summarize() {
-	f.Requests, f.Failures, f.Failure = f.measured.requests, f.measured.failures, f.measured.failure
-	f.All = newPercentiles(f.measured.latencies)
-	f.Lateness = newPercentiles(f.measured.lateness)
-	if f.Name == prefetching {
-		f.StockHits = new(f.counts.hits(tokenCounts{}))
+func latencyTargets(t *table) []target {
+	conditions := " (" + t.Title + ")"
+	return []target{
+		{"prefetching / recipe, median" + conditions, atMost, 0.01, t.ratio(medianLatency, prefetching, recipe)},
+		{"prefetching / recipe, p99" + conditions, atMost, 0.05, t.ratio(p99Latency, prefetching, recipe)},
+		{"prefetching, from stock %" + conditions, atLeast, 99, t.find(prefetching).summary(fromStock)},
 	}
 }
+
+// overloadAfter is how many seconds' worth of requests may wait for answers
+// before a server is said not to keep up.
+const overloadAfter = 2
+
+// openLoop asks for tokens at a rate, whether or not earlier requests were
+// answered.
+type openLoop struct {
+	url    string
+	rate   float64 // in a second
+	client *http.Client
+}
+
+func newOpenLoop(address string, rate float64) *openLoop {
+	transport := &http.Transport{MaxIdleConnsPerHost: vegeta.DefaultConnections}
+	return &openLoop{
+		url:    "http://" + address + "/session",
+		rate:   rate,
+		client: &http.Client{Transport: transport, Timeout: 10 * time.Second},
+	}
+}
+
+// run asks for tokens for a time, and takes down how that went in a row. If the
+// server does not keep up, it ends early with an error.
+func (l *openLoop) run(ctx context.Context, duration time.Duration, seed uint64, r *row) error {
+	var answered atomic.Uint64
+	var overloaded atomic.Bool
+	pacer := &poisson{rate: l.rate, arrivals: arrivals(l.rate, duration, seed), giveUp: func(sent uint64) bool {
+		if float64(sent-answered.Load()) > l.rate*overloadAfter {
+			overloaded.Store(true)
+		}
+		return overloaded.Load()
+	}}
+	attacker := vegeta.NewAttacker(vegeta.Client(l.client))
+	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
+
+	var latencies, delays []float64
+	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodPost, URL: l.url})
+	began := time.Now()
+	for result := range attacker.Attack(targeter, pacer, 0, "") {
+		answered.Add(1)
+		delays = append(delays, 1000*(result.Timestamp.Sub(began)-pacer.arrivals[result.Seq]).Seconds())
+		err := checkAnswer(int(result.Code), result.Body)
+		if result.Error != "" {
+			err = errors.New(result.Error)
+		}
+		if err != nil {
+			r.Note = "a request failed: " + err.Error()
+			continue
+		}
+		latencies = append(latencies, 1000*result.Latency.Seconds())
+	}
+	failures := len(delays) - len(latencies)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if overloaded.Load() || len(latencies) == 0 {
+		return fmt.Errorf("does not keep up: of %d requests %d failed", len(delays), failures)
+	}
+	for quantity, p := range map[string]float64{medianLatency: 50, p90Latency: 90, p99Latency: 99, longestLatency: 100} {
+		r.set(quantity, percentile(latencies, p))
+	}
+	r.set(generatorDelay, percentile(delays, 99))
+	r.set(requests, float64(len(delays)))
+	r.set(failed, float64(failures))
+	return nil
+}
+
+// arrivals are those of many clients, which know nothing of each other: the gaps
+// between them are exponentially distributed. The same seed gives the same ones.
+func arrivals(rate float64, duration time.Duration, seed uint64) (planned []time.Duration) {
+	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // arrivals are no secret
+	for next := time.Duration(0); ; planned = append(planned, next) {
+		next += time.Duration(random.ExpFloat64() / rate * float64(time.Second))
+		if next > duration {
+			return planned
+		}
+	}
+}
+
+// poisson is a vegeta.Pacer of such arrivals.
+type poisson struct {
+	rate     float64         // in a second
+	arrivals []time.Duration // since the beginning
+	giveUp   func(sent uint64) bool
+}
+
+// Pace implements vegeta.Pacer.
+func (p *poisson) Pace(elapsed time.Duration, hits uint64) (wait time.Duration, stop bool) {
+	if hits >= uint64(len(p.arrivals)) || p.giveUp(hits) {
+		return 0, true
+	}
+	// Late is late: later arrivals do not move.
+	return max(0, p.arrivals[hits]-elapsed), false
+}
+
+// Rate implements vegeta.Pacer.
+func (p *poisson) Rate(time.Duration) float64 { return p.rate }

@@ -7,42 +7,28 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 )
 
+// What the plugin's metrics say about its tokens.
 const (
-	stockLimit = 2 * time.Minute
-	stockPause = 20 * time.Millisecond
+	mintedCount     = `caddy_xai_ephemeral_token_issued_total{source="minted"}`
+	prefetchedCount = `caddy_xai_ephemeral_token_issued_total{source="prefetched"}`
+	stockedCount    = `caddy_xai_ephemeral_token_prefetched_tokens`
 )
 
-// tokenCounts is what the plugin's metrics say about its tokens.
-type tokenCounts struct {
-	minted     float64 // handed out, and minted for the request
-	prefetched float64 // handed out, and minted ahead of it
-	stock      float64 // waiting to be handed out
-}
+// stockLimit bounds how long filling the stock may take.
+const stockLimit = 2 * time.Minute
 
-// fetchAdmin gets a page of a Caddy's admin API.
-func fetchAdmin(ctx context.Context, admin, path string) ([]byte, error) {
-	url := "http://" + admin + path
-	status, body, err := fetch(ctx, http.MethodGet, url)
-	if err != nil {
-		return nil, err
-	}
-	if status != http.StatusOK {
-		return nil, fmt.Errorf("%s: got %d", url, status)
-	}
-	return body, nil
-}
-
-// readMetrics asks a Caddy's admin API for its metrics, by their names.
-func readMetrics(ctx context.Context, admin string) (map[string]*dto.MetricFamily, error) {
-	body, err := fetchAdmin(ctx, admin, "/metrics")
+// readMetrics asks a Caddy's admin API for its metrics, by their names and labels.
+func readMetrics(ctx context.Context, admin string) (map[string]float64, error) {
+	_, body, err := fetch(ctx, http.MethodGet, "http://"+admin+"/metrics")
 	if err != nil {
 		return nil, err
 	}
@@ -51,66 +37,27 @@ func readMetrics(ctx context.Context, admin string) (map[string]*dto.MetricFamil
 	if err != nil {
 		return nil, fmt.Errorf("the metrics of %s: %w", admin, err)
 	}
-	return families, nil
-}
-
-// readTokenCounts makes counts of the plugin's metrics.
-func readTokenCounts(ctx context.Context, admin string) (tokenCounts, error) {
-	families, err := readMetrics(ctx, admin)
-	if err != nil {
-		return tokenCounts{}, err
+	samples, err := expfmt.ExtractSamples(new(expfmt.DecodeOptions), slices.Collect(maps.Values(families))...)
+	metrics := make(map[string]float64)
+	for _, sample := range samples {
+		metrics[sample.Metric.String()] = float64(sample.Value)
 	}
-	const prefix = "caddy_xai_ephemeral_token_"
-	var counts tokenCounts
-	for _, metric := range families[prefix+"issued_total"].GetMetric() {
-		switch labelValue(metric, "source") {
-		case "minted":
-			counts.minted += metric.GetCounter().GetValue()
-		case "prefetched":
-			counts.prefetched += metric.GetCounter().GetValue()
-		}
-	}
-	for _, metric := range families[prefix+"prefetched_tokens"].GetMetric() {
-		counts.stock += metric.GetGauge().GetValue()
-	}
-	return counts, nil
-}
-
-func labelValue(metric *dto.Metric, name string) string {
-	for _, label := range metric.GetLabel() {
-		if label.GetName() == name {
-			return label.GetValue()
-		}
-	}
-	return ""
+	return metrics, err
 }
 
 // awaitStock waits until the plugin has a number of tokens in stock, and returns
 // its metrics of that moment.
-func awaitStock(ctx context.Context, admin string, want int) (tokenCounts, error) {
-	deadline := time.Now().Add(stockLimit)
+func awaitStock(ctx context.Context, admin string, want float64) (map[string]float64, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, stockLimit, fmt.Errorf("there are no %g tokens in stock after %s", want, stockLimit))
+	defer cancel()
 	for {
-		counts, err := readTokenCounts(ctx, admin)
-		if err != nil {
-			return counts, err
+		metrics, err := readMetrics(ctx, admin)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
-		if counts.stock >= float64(want) {
-			return counts, nil
+		if err != nil || metrics[stockedCount] >= want {
+			return metrics, err
 		}
-		if time.Now().After(deadline) {
-			return counts, fmt.Errorf("only %g tokens are in stock after %s, want %d", counts.stock, stockLimit, want)
-		}
-		select {
-		case <-ctx.Done():
-			return counts, ctx.Err()
-		case <-time.After(stockPause):
-		}
+		time.Sleep(20 * time.Millisecond)
 	}
-}
-
-// hits returns the share of the tokens handed out since then that came from the
-// stock.
-func (c tokenCounts) hits(since tokenCounts) float64 {
-	minted, prefetched := c.minted-since.minted, c.prefetched-since.prefetched
-	return prefetched / (minted + prefetched)
 }

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,60 +13,51 @@ import (
 	"time"
 )
 
-// netHTTP is a token endpoint as one would write it in Go without Caddy.
-type netHTTP struct {
-	client   *http.Client
+// tokenServer is a token endpoint as one would write it in Go.
+type tokenServer struct {
 	endpoint string
 	key      string
+
+	// send is that of an http.Client or an http.RoundTripper.
+	send func(*http.Request) (*http.Response, error)
 }
 
-// serveNetHTTP serves it with a client that is as Go makes it, which keeps two idle
-// connections to a host and closes all others.
-func serveNetHTTP() error {
-	return serveNetHTTPWith(nil)
+func newTokenServer(send func(*http.Request) (*http.Response, error)) *tokenServer {
+	return &tokenServer{endpoint: "http://" + os.Getenv("UPSTREAM") + mintingPath, key: os.Getenv("XAI_API_KEY"), send: send}
 }
 
-// serveNetHTTPPooled serves it with a client that keeps as many idle connections
-// as the transport of Caddy does by default.
-func serveNetHTTPPooled() error {
-	return serveNetHTTPWith(&http.Transport{MaxIdleConnsPerHost: 32})
-}
-
-func serveNetHTTPWith(transport http.RoundTripper) error {
-	h := &netHTTP{
-		client:   &http.Client{Transport: transport, Timeout: 10 * time.Second},
-		endpoint: "http://" + os.Getenv("UPSTREAM") + mintingPath,
-		key:      os.Getenv("XAI_API_KEY"),
-	}
+// serveNetHTTP serves it without Caddy.
+func serveNetHTTP(transport http.RoundTripper) error {
+	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 	mux := http.NewServeMux()
-	mux.Handle("/session", h)
+	mux.Handle("/session", newTokenServer(client.Do))
 	server := &http.Server{Addr: os.Getenv("ADDRESS"), Handler: mux, ReadHeaderTimeout: time.Minute}
 	return server.ListenAndServe()
 }
 
-func (h *netHTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		return
 	}
-	body, err := h.mint(r)
+	body, err := s.mint(r.Context())
 	if err != nil {
 		http.Error(w, "no token", http.StatusBadGateway)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(body) //nolint:gosec // JSON; fails only for a client that is gone
+	_, _ = w.Write(body) // fails only for a client that is gone
 }
 
-func (h *netHTTP) mint(r *http.Request) ([]byte, error) {
-	req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, h.endpoint, strings.NewReader(`{"expires_after":{"seconds":300}}`))
+func (s *tokenServer) mint(ctx context.Context) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, strings.NewReader(`{"expires_after":{"seconds":300}}`))
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+h.key)
+	req.Header.Set("Authorization", "Bearer "+s.key)
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := h.client.Do(req)
+	resp, err := s.send(req)
 	if err != nil {
 		return nil, err
 	}

@@ -20,9 +20,7 @@ import (
 const (
 	startLimit = 30 * time.Second
 	stopLimit  = 5 * time.Second
-
-	// maxLogTail is how much of a server's log an error quotes.
-	maxLogTail = 2 << 10
+	maxLogTail = 2 << 10 // of what an error quotes
 )
 
 // process is a server that the run has started, and that ends with it.
@@ -35,6 +33,12 @@ type process struct {
 	cancel  context.CancelFunc
 	exited  chan struct{}
 	err     error // how it ended, once exited is closed
+}
+
+// self is the command that starts this program again as one of its servers.
+func self(server string, args ...string) []string {
+	path, _ := os.Executable() // without it, starting fails
+	return append([]string{path, server}, args...)
 }
 
 // startProcess runs a command, whose environment names the addresses to listen
@@ -56,13 +60,11 @@ func startProcess(ctx context.Context, name, dir string, args []string, env ...s
 	command.Stdout, command.Stderr = log, log
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = stopLimit
-	_, port, _ := net.SplitHostPort(p.address)
 	command.Env = append(os.Environ(), append(env,
-		"ADDRESS="+p.address, "PORT="+port, "ADMIN="+p.admin, "XAI_API_KEY="+apiKey,
+		"ADDRESS="+p.address, "ADMIN="+p.admin, "XAI_API_KEY="+apiKey, "NODE_ENV=production",
 		// Caddy keeps nothing in the user's directories, and nobody goes through a
 		// network proxy.
-		"XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir, "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1",
-		"NODE_ENV=production")...)
+		"XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir, "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")...)
 	if err := command.Start(); err != nil {
 		p.cancel()
 		return nil, fmt.Errorf("starting %s: %w", name, err)
@@ -74,7 +76,7 @@ func startProcess(ctx context.Context, name, dir string, args []string, env ...s
 	}()
 	if err := p.awaitAnswer(ctx); err != nil {
 		p.stop()
-		return nil, err
+		return nil, fmt.Errorf("%s %w%s", name, err, p.logTail())
 	}
 	return p, nil
 }
@@ -95,9 +97,9 @@ func (p *process) awaitAnswer(ctx context.Context) error {
 		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("%s ended before it answered (%v)%s", p.name, p.err, p.logTail()) //nolint:errorlint // may be nil
+			return fmt.Errorf("ended before it answered (%v)", p.err) //nolint:errorlint // may be nil
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not answer at %s: %w%s", p.name, p.address, ctx.Err(), p.logTail())
+			return fmt.Errorf("does not answer at %s: %w", p.address, ctx.Err())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -105,51 +107,41 @@ func (p *process) awaitAnswer(ctx context.Context) error {
 
 // logTail returns the end of the process's log, to follow an error.
 func (p *process) logTail() string {
-	text, err := os.ReadFile(p.log)
-	if err != nil {
-		return "\n(its log: " + err.Error() + ")"
-	}
-	text = text[max(0, len(text)-maxLogTail):]
-	return "\nthe end of its log:\n" + strings.TrimSpace(string(text))
+	text, _ := os.ReadFile(p.log)
+	return "\nthe end of its log:\n" + strings.TrimSpace(string(text[max(0, len(text)-maxLogTail):]))
 }
 
-// cpuTime returns how much CPU time the process has used. It needs Linux.
+// cpuTime returns how much CPU time a process has used. It needs Linux.
 func cpuTime(pid int) (time.Duration, error) {
 	proc, err := procfs.NewProc(pid)
 	if err != nil {
 		return 0, err
 	}
 	stat, err := proc.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return time.Duration(stat.CPUTime() * float64(time.Second)), nil
+	return time.Duration(stat.CPUTime() * float64(time.Second)), err
 }
 
-// residentMemory returns how many bytes of memory the process keeps for itself: without
+// residentMemory returns how many bytes of memory a process keeps for itself: without
 // the parts of its executable that happen to be loaded. It needs Linux.
-func residentMemory(pid int) (uint64, error) {
+func residentMemory(pid int) (float64, error) {
 	proc, err := procfs.NewProc(pid)
 	if err != nil {
 		return 0, err
 	}
 	status, err := proc.NewStatus()
-	if err != nil {
-		return 0, err
-	}
-	return status.RssAnon, nil
+	return float64(status.RssAnon), err
 }
 
 // freeAddresses returns loopback addresses on which nobody listened just now.
 func freeAddresses(ctx context.Context, count int) ([]string, error) {
-	addresses := make([]string, 0, count)
-	for range count {
+	addresses := make([]string, count)
+	for i := range addresses {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}
 		defer listener.Close() //nolint:gocritic // all at the end, or one could be found twice
-		addresses = append(addresses, listener.Addr().String())
+		addresses[i] = listener.Addr().String()
 	}
 	return addresses, nil
 }
@@ -160,11 +152,17 @@ var httpClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true
 
 // fetch sends a request without a body and returns the answer.
 func fetch(ctx context.Context, method, url string) (status int, body []byte, err error) {
-	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	return send(ctx, httpClient, method, url, nil, nil)
+}
+
+// send sends a request and returns the answer.
+func send(ctx context.Context, client *http.Client, method, url string, header http.Header, content io.Reader) (status int, body []byte, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, content)
 	if err != nil {
 		return 0, nil, err
 	}
-	resp, err := httpClient.Do(req)
+	req.Header = header
+	resp, err := client.Do(req)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -6,8 +6,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,18 +26,14 @@ func TestMain(m *testing.M) {
 // newTestLab is one with the contenders that need nothing but Go.
 func newTestLab(t *testing.T) *lab {
 	t.Helper()
-	contenders, err := goContenders()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := settings{Rounds: 1, Connections: 4, Duration: 200 * time.Millisecond, LatencyDuration: 400 * time.Millisecond, Seed: 1}
-	return &lab{settings: s, dir: t.TempDir(), progress: t.Output(), contenders: contenders}
+	s := settings{Rounds: 1, Connections: 4, Duration: 200 * time.Millisecond, LatencyDuration: 400 * time.Millisecond}
+	return &lab{settings: s, dir: t.TempDir(), progress: t.Output(), contenders: goContenders()}
 }
 
 // TestSmoke starts everything and asks each contender for a token.
 func TestSmoke(t *testing.T) {
 	l := newTestLab(t)
-	f, err := l.start(t.Context(), time.Millisecond, latencyPrefetch)
+	f, err := l.start(t.Context(), time.Millisecond, prefetchSize)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +55,7 @@ func TestSmoke(t *testing.T) {
 			if status, body, err = fetch(t.Context(), http.MethodGet, "http://"+entrant.address+"/session"); err != nil {
 				t.Fatal(err)
 			}
-			if entrant.name != static && checkAnswer(status, body) == nil {
+			if entrant.name != static && entrant.name != staticLogged && checkAnswer(status, body) == nil {
 				t.Error("GET got a token")
 			}
 		})
@@ -65,11 +64,11 @@ func TestSmoke(t *testing.T) {
 		t.Errorf("the answers have %d sizes, want one", len(sizes))
 	}
 	t.Run("the prefetching plugin tells of its stock", func(t *testing.T) {
-		counts, err := awaitStock(t.Context(), f.entrants[1].admin, latencyPrefetch)
+		metrics, err := awaitStock(t.Context(), f.entrants[1].admin, prefetchSize)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if handedOut := counts.minted + counts.prefetched; handedOut != 2 {
+		if handedOut := metrics[mintedCount] + metrics[prefetchedCount]; handedOut != 2 {
 			t.Errorf("it handed out %g tokens, want 2", handedOut)
 		}
 	})
@@ -85,18 +84,17 @@ func TestSmoke(t *testing.T) {
 	})
 }
 
-func TestScenario(t *testing.T) {
-	s := scenario{Rate: 50, Upstream: time.Millisecond}
-	if err := s.run(t.Context(), newTestLab(t)); err != nil {
+func TestMeasureLatency(t *testing.T) {
+	found, err := measureLatency(t.Context(), newTestLab(t), 50, time.Millisecond)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range s.Contenders {
-		c := &s.Contenders[i]
-		if c.Failures > 0 || c.Requests == 0 {
-			t.Errorf("%s: %d of %d requests failed: %s", c.Name, c.Failures, c.Requests, c.Failure)
+	for _, r := range found.Rows {
+		if len(r.Figures[medianLatency]) != 1 || r.Figures[requests][0] == 0 || r.Note != "" {
+			t.Errorf("%s: got %v, %s", r.Name, r.Figures, r.Note)
 		}
-		if hasStock := c.Name == prefetching; hasStock != (c.StockHits != nil) {
-			t.Errorf("%s: its stock hits are %v", c.Name, c.StockHits)
+		if hasStock := r.Name == prefetching; hasStock != (r.Figures[fromStock] != nil) {
+			t.Errorf("%s: from stock are %v", r.Name, r.Figures[fromStock])
 		}
 	}
 }
@@ -108,11 +106,47 @@ func TestThroughput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range found.(*throughput).Contenders {
-		if len(c.PerSecond) != 1 || c.PerSecond[0] <= 0 {
-			t.Errorf("%s: got %v requests/s", c.Name, c.PerSecond)
+	for _, r := range found.Tables[0].Rows {
+		if rate := r.Figures[perSecond]; len(rate) != 1 || rate[0] <= 0 {
+			t.Errorf("%s: got %v requests/s", r.Name, rate)
 		}
 	}
+}
+
+// TestTakeTurns has contenders that fail.
+func TestTakeTurns(t *testing.T) {
+	l := newTestLab(t)
+	f, err := l.start(t.Context(), 0, 0, minting, goServer, goServerPooled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.stop()
+	failing := goServer
+	turn := func(round int, entrant *process, r *row) error {
+		if entrant.name == failing {
+			return errors.New("broken")
+		}
+		r.set("round", float64(round))
+		return nil
+	}
+	t.Run("one has no more turns, and no figures", func(t *testing.T) {
+		found, err := l.takeTurns(t.Context(), f, 2, turn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := found.Rows[1]; r.Figures != nil || r.Note != "broken" {
+			t.Errorf("its row is %v", r)
+		}
+		if got := found.Rows[2].Figures["round"]; !slices.Equal(got, []float64{0, 1}) {
+			t.Errorf("another one had the rounds %v", got)
+		}
+	})
+	t.Run("the plugin's failure is the experiment's", func(t *testing.T) {
+		failing = minting
+		if _, err := l.takeTurns(t.Context(), f, 2, turn); err == nil || err.Error() != minting+": broken" {
+			t.Errorf("got error %v", err)
+		}
+	})
 }
 
 // TestClosedLoopRefuses has a server that hands out no tokens.
@@ -124,7 +158,7 @@ func TestClosedLoopRefuses(t *testing.T) {
 	defer p.stop()
 	loop := newClosedLoop(p.address, 2)
 	defer loop.close()
-	if _, err := loop.runFor(t.Context(), time.Minute); err == nil || !strings.Contains(err.Error(), "got 404") {
+	if _, _, err := loop.runFor(t.Context(), time.Minute); err == nil || !strings.Contains(err.Error(), "got 404") {
 		t.Errorf("got error %v", err)
 	}
 }
@@ -137,33 +171,27 @@ func TestOpenLoopOverload(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer up.stop()
-	contenders, err := goContenders()
-	if err != nil {
-		t.Fatal(err)
-	}
+	contenders := goContenders()
 	p, err := contenders[len(contenders)-1].start(t.Context(), dir, up, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.stop()
 	loop := newOpenLoop(p.address, 20)
-	defer loop.close()
-	figures, err := loop.run(t.Context(), time.Minute, 1)
-	if err != nil {
-		t.Fatal(err)
+	defer loop.client.CloseIdleConnections()
+	err = loop.run(t.Context(), time.Minute, 1, new(table).add(""))
+	var sent, failed int
+	if err == nil {
+		t.Fatal("it kept up")
 	}
-	if most := 20*overloadAfter + 1; figures.keptUp || figures.requests > most {
-		t.Errorf("kept up %t with %d requests, want at most %d", figures.keptUp, figures.requests, most)
+	if _, err := fmt.Sscanf(err.Error(), "does not keep up: of %d requests %d failed", &sent, &failed); err != nil || sent > 20*overloadAfter+1 {
+		t.Errorf("got %v with %d requests, want at most %d", err, sent, 20*overloadAfter+1)
 	}
 }
 
 func TestStartProcess(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Run("shows the log of a server that does not start", func(t *testing.T) {
-		_, err := startProcess(t.Context(), "a broken one", t.TempDir(), []string{self, "caddy", "run", "--config", "missing"})
+		_, err := startProcess(t.Context(), "a broken one", t.TempDir(), self("caddy", "run", "--config", "missing"))
 		if err == nil || !strings.Contains(err.Error(), "a broken one ended before it answered") || !strings.Contains(err.Error(), "missing") {
 			t.Errorf("got error %v", err)
 		}
@@ -176,7 +204,7 @@ func TestStartProcess(t *testing.T) {
 	})
 	t.Run("ends with its context", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		p, err := startProcess(ctx, "the upstream", t.TempDir(), []string{self, "upstream"}, "LATENCY=0s")
+		p, err := startProcess(ctx, "the upstream", t.TempDir(), self("upstream"), "LATENCY=0s")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -40,15 +41,10 @@ func parseSoakSettings(args []string, usage io.Writer) (soakSettings, error) {
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	switch {
-	case flags.NArg() > 0:
-		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case s.rate < steadyClients || s.rate > 100*steadyClients:
-		return s, fmt.Errorf("-rate: %d is not from %d to %d", s.rate, steadyClients, 100*steadyClients)
-	case s.reload < 100*time.Millisecond || s.sample < s.reload:
-		return s, errors.New("-reload must be 100ms or more, and -sample no shorter than -reload")
-	case s.duration < minSamples*s.sample:
-		return s, fmt.Errorf("-duration: %s is too short for %d samples", s.duration, minSamples)
+	if flags.NArg() > 0 || s.rate < steadyClients || s.rate > 100*steadyClients ||
+		s.reload < 100*time.Millisecond || s.sample < s.reload || s.duration <= minSamples*s.sample {
+		return s, fmt.Errorf("a soak needs a rate from %d to %d, 100ms or more between reloads, no less between samples, time for more than %d samples, and nothing else",
+			steadyClients, 100*steadyClients, minSamples)
 	}
 	return s, nil
 }
@@ -56,9 +52,6 @@ func parseSoakSettings(args []string, usage io.Writer) (soakSettings, error) {
 // runSoak keeps a Caddy busy for a long time, and fails if it grows or errs.
 func runSoak(ctx context.Context, args []string, stdout, progress io.Writer) (err error) {
 	settings, err := parseSoakSettings(args, progress)
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
@@ -67,23 +60,26 @@ func runSoak(ctx context.Context, args []string, stdout, progress io.Writer) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	server, stop, err := startSoaked(ctx, dir)
+	up, err := startProcess(ctx, "the sandbox", dir, self("sandbox"))
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer up.stop()
+	server, err := startProcess(ctx, "Caddy", dir,
+		self("caddy", "run", "--adapter", "caddyfile", "--config", soakConfig), "UPSTREAM="+up.address)
+	if err != nil {
+		return err
+	}
+	defer server.stop()
 
 	load := newSoakLoad(server.address, settings.rate)
 	loadCtx, stopLoad := context.WithTimeout(ctx, settings.duration)
 	defer stopLoad()
-	finished := make(chan struct{})
-	go func() {
-		load.run(loadCtx)
-		close(finished)
-	}()
-	samples, reloads, err := watchSoaked(loadCtx, server, settings, load, progress)
+	var running sync.WaitGroup
+	running.Go(func() { load.run(loadCtx) })
+	found, err := watchSoaked(loadCtx, server, settings, load, progress)
 	stopLoad()
-	<-finished
+	running.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -91,15 +87,17 @@ func runSoak(ctx context.Context, args []string, stdout, progress io.Writer) (er
 		return fmt.Errorf("%w%s", err, server.logTail())
 	}
 	if settings.results != "" {
-		if err := saveSamples(settings.results, samples); err != nil {
+		if err := found.save(settings.results); err != nil {
 			return err
 		}
 	}
-	faults := append(compareThirds(samples), load.faults(reloads)...)
+	faults := append(found.grown(), load.faults()...)
 	if log, err := os.ReadFile(server.log); err != nil || bytes.Contains(log, []byte("panic")) {
 		faults = append(faults, fmt.Sprintf("Caddy's log has a panic (%v)", err))
 	}
-	if _, err := io.WriteString(stdout, soakReport(settings, samples, load, reloads)); err != nil {
+	_, err = fmt.Fprintf(stdout, "Soaked for %s at %d requests a second: %s.\n\n%s",
+		settings.duration, settings.rate, load, found.markdown())
+	if err != nil {
 		return err
 	}
 	if len(faults) > 0 {
@@ -108,80 +106,50 @@ func runSoak(ctx context.Context, args []string, stdout, progress io.Writer) (er
 	return nil
 }
 
-// startSoaked starts the Caddy to soak, and its upstream.
-func startSoaked(ctx context.Context, dir string) (server *process, stop func(), err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, nil, fmt.Errorf("finding this program, to start it again as a server: %w", err)
-	}
-	up, err := startProcess(ctx, "the sandbox", dir, []string{self, "sandbox"}, "LATENCY=20ms")
-	if err != nil {
-		return nil, nil, err
-	}
-	server, err = startProcess(ctx, "Caddy", dir,
-		[]string{self, "caddy", "run", "--adapter", "caddyfile", "--config", soakConfig}, "UPSTREAM="+up.address)
-	if err != nil {
-		up.stop()
-		return nil, nil, err
-	}
-	return server, func() {
-		server.stop()
-		up.stop()
-	}, nil
-}
-
 // watchSoaked reloads the config and takes samples until ctx ends. A sample is
 // taken just before a reload, when the last one is long over.
-func watchSoaked(ctx context.Context, server *process, s soakSettings, load *soakLoad, progress io.Writer) (samples []sample, reloads int, err error) {
+func watchSoaked(ctx context.Context, server *process, s soakSettings, load *soakLoad, progress io.Writer) (found *samples, err error) {
 	config, err := os.ReadFile(soakConfig)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
+	found = &samples{values: make(map[string][]float64)}
 	began := time.Now()
-	due := began.Add(s.sample)
+	due := s.sample
 	ticker := time.NewTicker(s.reload)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return samples, reloads, nil
+			return found, nil
 		case now := <-ticker.C:
-			if !now.Before(due) {
-				taken, err := takeSample(ctx, server.admin)
-				if ctx.Err() != nil {
-					return samples, reloads, nil
+			moment := now.Sub(began)
+			if moment >= due {
+				due += s.sample
+				if err = found.take(ctx, server.admin, moment); err == nil {
+					_, _ = fmt.Fprintf(progress, "%s, %s\n", found, load)
 				}
-				if err != nil {
-					return samples, reloads, fmt.Errorf("after %s: %w", now.Sub(began).Round(time.Second), err)
-				}
-				taken.at = now.Sub(began)
-				samples = append(samples, taken)
-				due = due.Add(s.sample)
-				_, _ = fmt.Fprintf(progress, "%s, %s\n", taken, load)
 			}
-			if err := reload(ctx, server.admin, config); err != nil && ctx.Err() == nil {
-				return samples, reloads, err
+			if err == nil {
+				err = reload(ctx, server.admin, config)
 			}
-			reloads++
+			if ctx.Err() != nil {
+				return found, nil
+			}
+			if err != nil {
+				return nil, fmt.Errorf("after %s: %w", moment.Round(time.Second), err)
+			}
+			load.count(reloads)
 		}
 	}
 }
 
 // reload has Caddy load its config again, although it is the same.
 func reload(ctx context.Context, admin string, config []byte) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+admin+"/load", bytes.NewReader(config))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "text/caddyfile")
-	req.Header.Set("Cache-Control", "must-revalidate")
-	resp, err := httpClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("reloading: %w", err)
-	}
-	defer resp.Body.Close()
-	if answer, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("reloading: got %d %s (%v)", resp.StatusCode, answer, err) //nolint:errorlint // may be nil
+	header := http.Header{"Content-Type": {"text/caddyfile"}, "Cache-Control": {"must-revalidate"}}
+	status, answer, err := send(ctx, httpClient, http.MethodPost, "http://"+admin+"/load", header, bytes.NewReader(config))
+	if err != nil || status != http.StatusOK {
+		return fmt.Errorf("reloading: got %d %s (%v)", status, answer, err) //nolint:errorlint // may be nil
 	}
 	return nil
 }

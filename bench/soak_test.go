@@ -34,37 +34,34 @@ func TestSoakStops(t *testing.T) {
 	}
 }
 
-func TestCompareThirds(t *testing.T) {
-	samplesOf := func(value func(i int) float64) []sample {
-		samples := make([]sample, 30)
-		for i := range samples {
-			samples[i] = sample{at: time.Duration(i) * time.Second, values: []float64{value(i), 90, 70, 6}}
+func TestSamplesGrown(t *testing.T) {
+	samplesOf := func(count int, value func(i int) float64) *samples {
+		s := &samples{values: make(map[string][]float64)}
+		for i := range count {
+			s.moments = append(s.moments, time.Duration(i)*time.Second)
+			s.values["goroutines"] = append(s.values["goroutines"], value(i))
 		}
-		return samples
+		return s
 	}
-	tests := []struct {
-		name  string
+	flat := func(int) float64 { return 150 }
+	for name, test := range map[string]struct {
+		count int
 		value func(i int) float64
 		grown int
 	}{
-		{"flat", func(int) float64 { return 150 }, 0},
-		{"warming up", func(i int) float64 { return 150 + 100*float64(min(i, 9)) }, 0},
-		{"up and down", func(i int) float64 { return 150 + 50*float64(i%2) }, 0},
-		{"one outlier", func(i int) float64 { return 150 + 1000*float64(i/29) }, 0},
-		{"two more in each sample", func(i int) float64 { return 150 + 4*float64(i) }, 1},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			if grown := compareThirds(samplesOf(test.value)); len(grown) != test.grown {
+		"flat":                    {30, flat, 0},
+		"warming up":              {30, func(i int) float64 { return 150 + 100*float64(min(i, 9)) }, 0},
+		"up and down":             {30, func(i int) float64 { return 150 + 50*float64(i%2) }, 0},
+		"one outlier":             {30, func(i int) float64 { return 150 + 1000*float64(i/29) }, 0},
+		"two more in each sample": {30, func(i int) float64 { return 150 + 4*float64(i) }, 1},
+		"too few":                 {minSamples - 1, flat, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if grown := samplesOf(test.count, test.value).grown(); len(grown) != test.grown {
 				t.Errorf("got %q", grown)
 			}
 		})
 	}
-	t.Run("too few", func(t *testing.T) {
-		if grown := compareThirds(samplesOf(tests[0].value)[:minSamples-1]); len(grown) != 1 {
-			t.Errorf("got %q", grown)
-		}
-	})
 }
 
 // TestSoakFaults has answers that are wrong.
@@ -73,7 +70,7 @@ func TestSoakFaults(t *testing.T) {
 	tried := func() *soakLoad {
 		l := newSoakLoad("", 300)
 		l.record("/session", http.StatusOK, http.StatusOK, token, nil)
-		l.limited, l.refused, l.left, l.slow = 1, 1, 1, 1
+		l.counts = map[string]int{issued: 1, limited: 1, refused: 1, left: 1, slow: 1, reloads: 1}
 		return l
 	}
 	tests := []struct {
@@ -82,18 +79,18 @@ func TestSoakFaults(t *testing.T) {
 		fault  string
 	}{
 		{"nothing", func(*soakLoad) {}, ""},
-		{"a token that came before", func(l *soakLoad) { l.record("/stock", http.StatusOK, http.StatusOK, token, nil) }, "handed out twice"},
+		{"a token that came before", func(l *soakLoad) { l.record("/stock", http.StatusOK, http.StatusOK, token, nil) }, "was handed out before"},
 		{"another status", func(l *soakLoad) { l.record("/session", http.StatusOK, http.StatusBadGateway, nil, nil) }, "got 502, want 200"},
 		{"a token for a refused key", func(l *soakLoad) { l.record("/session", http.StatusBadGateway, http.StatusOK, token, nil) }, "got 200, want 502"},
 		{"no token", func(l *soakLoad) { l.record("/session", http.StatusOK, http.StatusOK, []byte("{}"), nil) }, "without a token"},
-		{"broken connections", func(l *soakLoad) { l.broken = 2*steadyClients + 1 }, "connections broke"},
-		{"no slow clients", func(l *soakLoad) { l.slow = 0 }, "not everything was tried"},
+		{"broken connections", func(l *soakLoad) { l.counts[broken] = 2*steadyClients + 1 }, "connections broke"},
+		{"no slow clients", func(l *soakLoad) { l.counts[slow] = 0 }, "not everything was tried"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			l := tried()
 			test.record(l)
-			faults := strings.Join(l.faults(1), "\n")
+			faults := strings.Join(l.faults(), "\n")
 			if (faults == "") != (test.fault == "") || !strings.Contains(faults, test.fault) {
 				t.Errorf("got %q, want %q", faults, test.fault)
 			}

@@ -4,21 +4,35 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
-	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
+const steadyClients = 20
+
+// What is to happen during a soak.
 const (
-	steadyClients = 20
-	soakedKeys    = 5
+	issued  = "tokens"
+	limited = "over the limit"
+	refused = "refused"
+	left    = "clients left"
+	slow    = "slow ones answered"
+	broken  = "connections broke"
+	reloads = "reloads"
 )
+
+var soakEvents = []string{issued, limited, refused, left, slow, broken, reloads}
 
 // soakLoad is everything that asks for tokens during a soak.
 type soakLoad struct {
@@ -26,16 +40,10 @@ type soakLoad struct {
 	pause   time.Duration // between the requests of a steady client
 	client  *http.Client
 
-	mu       sync.Mutex
-	seed     maphash.Seed
-	seen     map[uint64]struct{} // hashes of the tokens
-	doubled  int
-	limited  int
-	refused  int
-	broken   int // connections that failed without an answer
-	left     int // clients that went away
-	slow     int // slow clients that were answered
-	mistakes []string
+	mu     sync.Mutex
+	seed   maphash.Seed
+	seen   map[uint64]struct{} // hashes of the tokens
+	counts map[string]int      // of what happened
 }
 
 func newSoakLoad(address string, rate int) *soakLoad {
@@ -45,6 +53,7 @@ func newSoakLoad(address string, rate int) *soakLoad {
 		client:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: steadyClients}, Timeout: answerLimit},
 		seed:    maphash.MakeSeed(),
 		seen:    make(map[uint64]struct{}),
+		counts:  make(map[string]int),
 	}
 }
 
@@ -76,7 +85,7 @@ func (l *soakLoad) run(ctx context.Context) {
 
 // ask is a steady client's request.
 func (l *soakLoad) ask(ctx context.Context) {
-	path, key, forwardedFor, want := "/session", "key-"+strconv.Itoa(chance(soakedKeys)), "192.0.2.1", http.StatusOK
+	path, key, forwardedFor, want := "/session", "key-"+strconv.Itoa(chance(5)), "192.0.2.1", http.StatusOK
 	switch n := chance(100); {
 	case n < 40:
 		path = "/stock"
@@ -87,93 +96,149 @@ func (l *soakLoad) ask(ctx context.Context) {
 	case n < 56:
 		key, want = refusedKey, http.StatusBadGateway
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+l.address+path, nil)
+	header := http.Header{"X-Key": {key}, "X-Forwarded-For": {forwardedFor}}
+	status, body, err := send(ctx, l.client, http.MethodPost, "http://"+l.address+path, header, nil)
+	if ctx.Err() == nil {
+		l.record(path, want, status, body, err)
+	}
+}
+
+// leave is a client that goes away, at any stage of its request.
+func (l *soakLoad) leave(ctx context.Context) {
+	conn, request, err := l.dial(ctx)
 	if err != nil {
-		l.record(path, want, 0, nil, err)
 		return
 	}
-	req.Header.Set("X-Key", key)
-	req.Header.Set("X-Forwarded-For", forwardedFor)
-	resp, err := l.client.Do(req)
+	defer conn.Close()
+	request += "half of a body"
+	if _, err := conn.Write([]byte(request[:chance(len(request)+1)])); err != nil {
+		return
+	}
+	// Some leave while the call to xAI is under way, some when the answer is.
+	time.Sleep(time.Duration(chance(30)) * time.Millisecond)
+	l.count(left)
+}
+
+// dawdle is a client that sends its request byte by byte, and a body that never
+// ends. It reads the answer byte by byte, too.
+func (l *soakLoad) dawdle(ctx context.Context) {
+	conn, request, err := l.dial(ctx)
 	if err != nil {
-		if ctx.Err() == nil {
-			l.record(path, want, 0, nil, err)
+		return
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	for i := range len(request) {
+		if _, err := conn.Write([]byte{request[i]}); err != nil {
+			return
 		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(slowReader{conn}), nil)
+	if err != nil {
 		return
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if ctx.Err() == nil {
-		l.record(path, want, resp.StatusCode, body, err)
-	}
-}
-
-// record takes down how a request ended. Whoever is over a limit may also get a
-// token now and then.
-func (l *soakLoad) record(path string, want, status int, body []byte, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case err != nil:
-		l.broken++
-	case status == http.StatusOK && want != http.StatusBadGateway:
-		l.add(path, body)
-	case status != want:
-		l.mistake(fmt.Sprintf("%s: got %d, want %d", path, status, want))
-	case status == http.StatusTooManyRequests:
-		l.limited++
-	default:
-		l.refused++
-	}
-}
-
-// add takes down a token, of which it keeps only a hash.
-func (l *soakLoad) add(path string, body []byte) {
-	var token struct {
-		Value string `json:"value"`
-	}
-	if err := json.Unmarshal(body, &token); err != nil || token.Value == "" {
-		l.mistake(path + ": got an answer without a token")
+	if resp.StatusCode != http.StatusOK {
+		l.count("a slow client got " + resp.Status)
 		return
 	}
-	hash := maphash.String(l.seed, token.Value)
-	if _, seen := l.seen[hash]; seen {
-		l.doubled++
-	}
-	l.seen[hash] = struct{}{}
+	l.count(slow)
 }
 
-func (l *soakLoad) mistake(text string) {
-	if len(l.mistakes) < 10 {
-		l.mistakes = append(l.mistakes, text)
+// dial returns a connection for a client that misbehaves, and what it is to send.
+// The body that this announces does not come.
+func (l *soakLoad) dial(ctx context.Context) (conn net.Conn, request string, err error) {
+	conn, err = new(net.Dialer).DialContext(ctx, "tcp", l.address)
+	if err != nil {
+		return nil, "", err
+	}
+	paths := []string{"/session", "/stock"}
+	request = "POST " + paths[chance(len(paths))] + " HTTP/1.1\r\nHost: " + l.address +
+		"\r\nX-Key: key-0\r\nContent-Length: 100\r\n\r\n"
+	return conn, request, conn.SetDeadline(time.Now().Add(answerLimit))
+}
+
+// chance returns a number from 0 to below n.
+func chance(n int) int {
+	return rand.IntN(n) //nolint:gosec // it guards nothing
+}
+
+// slowReader reads a byte at a time.
+type slowReader struct{ net.Conn }
+
+func (r slowReader) Read(p []byte) (int, error) {
+	time.Sleep(time.Millisecond)
+	return r.Conn.Read(p[:1])
+}
+
+// record counts how a request ended. Whoever is over a limit may also get a token
+// now and then.
+func (l *soakLoad) record(path string, want, status int, body []byte, err error) {
+	switch {
+	case err != nil:
+		l.count(broken)
+	case status == http.StatusOK && want != http.StatusBadGateway:
+		l.count(issued)
+		var token struct {
+			Value string `json:"value"`
+		}
+		if err := json.Unmarshal(body, &token); err != nil || token.Value == "" {
+			l.count(path + ": got an answer without a token")
+		} else if l.sees(token.Value) {
+			l.count(path + ": got a token that was handed out before")
+		}
+	case status != want:
+		l.count(fmt.Sprintf("%s: got %d, want %d", path, status, want))
+	case status == http.StatusTooManyRequests:
+		l.count(limited)
+	default:
+		l.count(refused)
 	}
 }
 
-// faults says what was wrong with the answers. A reload may break a connection
-// of each client, which does not know yet that Caddy has hung up.
-func (l *soakLoad) faults(reloads int) []string {
+// sees takes down a token, of which it keeps only a hash, and says whether it came
+// before.
+func (l *soakLoad) sees(token string) (again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	faults := l.mistakes
-	if l.doubled > 0 {
-		faults = append(faults, fmt.Sprintf("%d tokens were handed out twice", l.doubled))
+	hash := maphash.String(l.seed, token)
+	_, again = l.seen[hash]
+	l.seen[hash] = struct{}{}
+	return again
+}
+
+func (l *soakLoad) count(event string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts[event]++
+}
+
+// faults says what happened that should not, and what did not. A reload may break
+// a connection of each client, which does not know yet that Caddy has hung up.
+func (l *soakLoad) faults() (faults []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for event, count := range l.counts {
+		if !slices.Contains(soakEvents, event) || event == broken && count > (l.counts[reloads]+1)*steadyClients {
+			faults = append(faults, fmt.Sprintf("%s, %d times", event, count))
+		}
 	}
-	if most := (reloads + 1) * steadyClients; l.broken > most {
-		faults = append(faults, fmt.Sprintf("%d connections broke, more than %d", l.broken, most))
-	}
-	if len(l.seen) == 0 || l.limited == 0 || l.refused == 0 || l.left == 0 || l.slow == 0 {
-		faults = append(faults, "not everything was tried: "+l.describe())
+	for _, event := range soakEvents {
+		if l.counts[event] == 0 && event != broken {
+			faults = append(faults, "not everything was tried: 0 "+event)
+		}
 	}
 	return faults
 }
 
+// String says what has happened so far.
 func (l *soakLoad) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.describe()
-}
-
-func (l *soakLoad) describe() string {
-	return fmt.Sprintf("%d tokens, %d over the limit, %d refused, %d clients left, %d slow ones answered, %d connections broke",
-		len(l.seen), l.limited, l.refused, l.left, l.slow, l.broken)
+	parts := make([]string, len(soakEvents))
+	for i, event := range soakEvents {
+		parts[i] = fmt.Sprintf("%d %s", l.counts[event], event)
+	}
+	return strings.Join(parts, ", ")
 }

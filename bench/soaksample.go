@@ -4,10 +4,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -19,114 +20,111 @@ const minSamples = 9
 // soakedMetrics are what must not grow, with how much more the last third of
 // the samples may have than the middle one, besides a tenth.
 var soakedMetrics = []struct {
-	name, metric, unit string
-	divisor, slack     float64
+	name, metric   string
+	divisor, slack float64
 }{
-	{"goroutines", "go_goroutines", "", 1, 10},
-	{"descriptors", "process_open_fds", "", 1, 10},
-	{"memory", "process_resident_memory_bytes", " MiB", 1 << 20, 6},
-	{"heap", "go_memstats_heap_alloc_bytes", " MiB", 1 << 20, 2},
+	{"goroutines", "go_goroutines", 1, 10},
+	{"descriptors", "process_open_fds", 1, 10},
+	{"memory in MiB", "process_resident_memory_bytes", 1 << 20, 6},
+	{"heap in MiB", "go_memstats_heap_alloc_bytes", 1 << 20, 2},
 }
 
-// sample is the state of the process at one moment, a value for each of the
-// metrics. Negative is one that the system does not have.
-type sample struct {
-	at     time.Duration
-	values []float64
+// samples are the metrics of a process, each with its value at each moment. One
+// that the system does not have is missing.
+type samples struct {
+	moments []time.Duration
+	values  map[string][]float64
 }
 
-func (s sample) String() string {
-	parts := []string{s.at.Round(time.Second).String()}
-	for i, m := range soakedMetrics {
-		parts = append(parts, fmt.Sprintf("%s %.1f%s", m.name, s.values[i], m.unit))
+// take collects the garbage of a Caddy and reads its metrics.
+func (s *samples) take(ctx context.Context, admin string, moment time.Duration) error {
+	if _, _, err := fetch(ctx, http.MethodGet, "http://"+admin+"/debug/pprof/heap?gc=1"); err != nil {
+		return err
 	}
-	return strings.Join(parts, ", ")
-}
-
-// takeSample collects the garbage of a Caddy and reads its metrics.
-func takeSample(ctx context.Context, admin string) (sample, error) {
-	if _, err := fetchAdmin(ctx, admin, "/debug/pprof/heap?gc=1"); err != nil {
-		return sample{}, err
-	}
-	families, err := readMetrics(ctx, admin)
+	metrics, err := readMetrics(ctx, admin)
 	if err != nil {
-		return sample{}, err
+		return err
 	}
-	var taken sample
+	if metrics["go_goroutines"] == 0 {
+		return errors.New("reading /metrics: there is no number of goroutines")
+	}
+	s.moments = append(s.moments, moment)
 	for _, m := range soakedMetrics {
-		value := -1.0
-		for _, metric := range families[m.metric].GetMetric() {
-			value = metric.GetGauge().GetValue() / m.divisor
+		if value, ok := metrics[m.metric]; ok {
+			s.values[m.name] = append(s.values[m.name], value/m.divisor)
 		}
-		taken.values = append(taken.values, value)
 	}
-	if taken.values[0] < 0 {
-		return taken, errors.New("reading /metrics: there is no number of goroutines")
-	}
-	return taken, nil
+	return nil
 }
 
-// column returns the values of a metric, for all samples.
-func column(samples []sample, metric int) []float64 {
-	values := make([]float64, len(samples))
-	for i, s := range samples {
-		values[i] = s.values[metric]
+// lines returns the samples as a table with a header.
+func (s *samples) lines() [][]string {
+	lines := [][]string{{"time"}}
+	for _, moment := range s.moments {
+		lines = append(lines, []string{moment.Round(time.Second).String()})
 	}
-	return values
+	for _, m := range soakedMetrics {
+		if len(s.values[m.name]) > 0 {
+			lines[0] = append(lines[0], m.name)
+		}
+		for i, value := range s.values[m.name] {
+			lines[i+1] = append(lines[i+1], fmt.Sprintf("%.2f", value))
+		}
+	}
+	return lines
 }
 
-// compareThirds says what has grown from the middle third of the samples to the
-// last one. The first third is for warming up.
-func compareThirds(samples []sample) []string {
-	if len(samples) < minSamples {
-		return []string{fmt.Sprintf("there are only %d samples", len(samples))}
+// String describes the last sample.
+func (s *samples) String() string {
+	lines := s.lines()
+	last := lines[len(lines)-1]
+	for i, title := range lines[0] {
+		last[i] = title + " " + last[i]
 	}
-	var grown []string
-	third := len(samples) / 3
-	for i, m := range soakedMetrics {
-		values := column(samples, i)
-		middle, last := median(values[third:2*third]), median(values[len(values)-third:])
-		if last > middle*1.1+m.slack {
-			grown = append(grown, fmt.Sprintf("%s grew from %.1f%s to %.1f%s", m.name, middle, m.unit, last, m.unit))
+	return strings.Join(last, ", ")
+}
+
+// save writes the samples as CSV.
+func (s *samples) save(path string) error {
+	file, err := os.Create(path) //nolint:gosec // whoever runs the soak names it
+	if err != nil {
+		return err
+	}
+	return errors.Join(csv.NewWriter(file).WriteAll(s.lines()), file.Close())
+}
+
+// thirds returns the medians of a metric in each third of the samples.
+func (s *samples) thirds(metric string) (first, middle, last float64) {
+	values := s.values[metric]
+	third := len(values) / 3
+	return median(values[:third]), median(values[third : 2*third]), median(values[len(values)-third:])
+}
+
+// grown says what has grown from the middle third of the samples to the last one.
+// The first third is for warming up.
+func (s *samples) grown() (grown []string) {
+	if len(s.moments) < minSamples {
+		return []string{fmt.Sprintf("there are only %d samples", len(s.moments))}
+	}
+	for _, m := range soakedMetrics {
+		if len(s.values[m.name]) == 0 {
+			continue
+		}
+		if _, middle, last := s.thirds(m.name); last > middle*1.1+m.slack {
+			grown = append(grown, fmt.Sprintf("%s grew from %.1f to %.1f", m.name, middle, last))
 		}
 	}
 	return grown
 }
 
-// soakReport describes a soak in Markdown.
-func soakReport(s soakSettings, samples []sample, load *soakLoad, reloads int) string {
-	var w bytes.Buffer
-	fmt.Fprintf(&w, "Soaked for %s at %d requests a second, %d reloads: %s.\n\n", s.duration, s.rate, reloads, load)
-	third := len(samples) / 3
-	if third == 0 {
-		return w.String()
-	}
+// markdown returns a table of the thirds, once there are enough samples.
+func (s *samples) markdown() string {
 	var rows [][]string
-	for i, m := range soakedMetrics {
-		values := column(samples, i)
-		row := []string{m.name + m.unit}
-		for _, part := range [][]float64{values[:third], values[third : 2*third], values[len(values)-third:]} {
-			row = append(row, fmt.Sprintf("%.1f", median(part)))
-		}
-		rows = append(rows, row)
-	}
-	writeTable(&w, []string{"median of the", "first third", "middle third", "last third"}, rows)
-	return w.String()
-}
-
-// saveSamples writes the samples as CSV.
-func saveSamples(path string, samples []sample) error {
-	var w strings.Builder
-	w.WriteString("seconds")
 	for _, m := range soakedMetrics {
-		w.WriteString("," + m.name + strings.ReplaceAll(m.unit, " ", "_"))
-	}
-	for _, s := range samples {
-		fmt.Fprintf(&w, "\n%.0f", s.at.Seconds())
-		for _, value := range s.values {
-			fmt.Fprintf(&w, ",%.2f", value)
+		if len(s.values[m.name]) >= minSamples {
+			first, middle, last := s.thirds(m.name)
+			rows = append(rows, []string{m.name, fmt.Sprintf("%.1f", first), fmt.Sprintf("%.1f", middle), fmt.Sprintf("%.1f", last)})
 		}
 	}
-	w.WriteString("\n")
-	return os.WriteFile(path, []byte(w.String()), 0o644) //nolint:gosec // not secret
+	return markdownTable([]string{"median of", "first third", "middle third", "last third"}, rows)
 }

@@ -4,189 +4,147 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 )
 
-// throughputPrefetch is the stock of the prefetching plugin in this experiment,
-// where it cannot last.
-const throughputPrefetch = 32
+// The quantities. The CPU times are for each request; they are missing where the
+// system does not tell them.
+const (
+	perSecond    = "requests/s"
+	serverCPU    = "server µs"
+	upstreamCPU  = "upstream µs"
+	generatorCPU = "load generator µs"
+)
 
-// crowdFactor is how many times as many connections crowd has.
-const crowdFactor = 4
-
-// throughput is the result of the experiments throughput and crowd.
-type throughput struct {
-	Name        string              `json:"name"`
-	Connections int                 `json:"connections"`
-	Contenders  []throughputFigures `json:"contenders"`
-	Failed      []string            `json:"failed,omitempty"` // contenders, and why
-}
-
-// throughputFigures are those of one contender, with a value for each round. CPU
-// times are in microseconds for each request; they are missing where the system
-// does not tell them.
-type throughputFigures struct {
-	Name         string    `json:"name"`
-	PerSecond    []float64 `json:"requests_per_second"`
-	ServerCPU    []float64 `json:"server_cpu_us,omitempty"`
-	UpstreamCPU  []float64 `json:"upstream_cpu_us,omitempty"`
-	GeneratorCPU []float64 `json:"generator_cpu_us,omitempty"`
-}
-
-func runThroughput(ctx context.Context, l *lab) (result, error) {
+func runThroughput(ctx context.Context, l *lab) (*result, error) {
 	return measureThroughput(ctx, l, "throughput", l.settings.Connections)
 }
 
-func runCrowd(ctx context.Context, l *lab) (result, error) {
-	return measureThroughput(ctx, l, "crowd", crowdFactor*l.settings.Connections)
+func runCrowd(ctx context.Context, l *lab) (*result, error) {
+	return measureThroughput(ctx, l, "crowd", 4*l.settings.Connections)
 }
 
-func measureThroughput(ctx context.Context, l *lab, name string, connections int) (result, error) {
-	f, err := l.start(ctx, 0, throughputPrefetch)
+func measureThroughput(ctx context.Context, l *lab, name string, connections int) (*result, error) {
+	f, err := l.start(ctx, 0, prefetchSize)
 	if err != nil {
 		return nil, err
 	}
 	defer f.stop()
-	found := &throughput{Name: name, Connections: connections}
-	byName := make(map[string]*throughputFigures)
-	for _, entrant := range f.entrants {
-		byName[entrant.name] = &throughputFigures{Name: entrant.name}
+	t, err := l.takeTurns(ctx, f, l.settings.Rounds, func(_ int, server *process, r *row) error {
+		return rush(ctx, l.settings.Duration, connections, server, f.upstream, r)
+	})
+	if err != nil {
+		return nil, err
 	}
-	for round := range l.settings.Rounds {
-		l.say("%s: round %d of %d", name, round+1, l.settings.Rounds)
-		for _, entrant := range f.round(round) {
-			figures := byName[entrant.name]
-			if figures == nil {
-				continue // it has failed
-			}
-			err := figures.measure(ctx, l.settings.Duration, connections, entrant, f.upstream)
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			if err != nil {
-				found.Failed = append(found.Failed, fmt.Sprintf("%s: %v", entrant.name, err))
-				delete(byName, entrant.name)
-				// It would go on with what it has not answered, at the others' expense.
-				entrant.stop()
-			}
-		}
-	}
-	for _, entrant := range f.entrants {
-		if figures := byName[entrant.name]; figures != nil {
-			found.Contenders = append(found.Contenders, *figures)
-		}
-	}
-	if len(found.Contenders) == 0 {
-		return nil, errors.New(strings.Join(found.Failed, "; "))
-	}
-	return found, nil
+	t.quantities = []string{perSecond, serverCPU, upstreamCPU, generatorCPU}
+	t.ratioOf = minting
+	t.Chart = chart{Name: name, Title: "Requests answered in a second", quantities: t.quantities[:1]}
+	return &result{Connections: connections, Tables: []*table{t}, Targets: []target{
+		{"minting / floor", atLeast, 0.92, t.ratio(perSecond, minting, floor)},
+		{"minting / floor, the server's CPU time", atMost, 1.12, t.ratio(serverCPU, minting, floor)},
+		{"minting / net/http, pooled", atLeast, 0.76, t.ratio(perSecond, minting, goServerPooled)},
+		{"minting / net/http", atLeast, 0.85, t.ratio(perSecond, minting, goServer)},
+		{"minting / recipe", atLeast, 1.3, t.ratio(perSecond, minting, recipe)},
+		{"minting / Express", atLeast, 7, t.ratio(perSecond, minting, expressApp)},
+		{"minting / FastAPI", atLeast, 200, t.ratio(perSecond, minting, fastAPIApp)},
+	}}, nil
 }
 
-// measure lets a contender answer as fast as it can for a while.
-func (f *throughputFigures) measure(ctx context.Context, duration time.Duration, connections int, server, upstream *process) error {
+// rush lets a contender answer as fast as it can for a while.
+func rush(ctx context.Context, duration time.Duration, connections int, server, upstream *process, r *row) error {
 	loop := newClosedLoop(server.address, connections)
 	defer loop.close()
-	if _, err := loop.runFor(ctx, duration/3); err != nil { // to warm up
+	if _, _, err := loop.runFor(ctx, duration/3); err != nil { // to warm up
 		return err
 	}
-	pids := []int{server.pid, upstream.pid, os.Getpid()}
-	before, known := cpuTimes(pids)
-	done, err := loop.runFor(ctx, duration)
+	processes := map[string]int{serverCPU: server.pid, upstreamCPU: upstream.pid, generatorCPU: os.Getpid()}
+	before := make(map[string]time.Duration)
+	for quantity, pid := range processes {
+		if used, err := cpuTime(pid); err == nil {
+			before[quantity] = used
+		}
+	}
+	answered, rate, err := loop.runFor(ctx, duration)
 	if err != nil {
 		return err
 	}
-	f.PerSecond = append(f.PerSecond, done.perSecond())
-	after, stillKnown := cpuTimes(pids)
-	if !known || !stillKnown {
-		return nil
-	}
-	for i, values := range []*[]float64{&f.ServerCPU, &f.UpstreamCPU, &f.GeneratorCPU} {
-		*values = append(*values, float64((after[i]-before[i]).Microseconds())/float64(done.requests))
-	}
-	return nil
-}
-
-// cpuTimes returns the CPU times of processes, if the system tells them.
-func cpuTimes(pids []int) (times []time.Duration, ok bool) {
-	for _, pid := range pids {
-		used, err := cpuTime(pid)
+	r.set(perSecond, rate)
+	for quantity, used := range before {
+		after, err := cpuTime(processes[quantity])
 		if err != nil {
-			return nil, false
+			return err
 		}
-		times = append(times, used)
-	}
-	return times, true
-}
-
-// find returns the figures of a contender, nil if it was left out.
-func (t *throughput) find(name string) *throughputFigures {
-	for i := range t.Contenders {
-		if t.Contenders[i].Name == name {
-			return &t.Contenders[i]
-		}
+		r.set(quantity, float64((after-used).Microseconds())/float64(answered))
 	}
 	return nil
 }
 
-// ratio returns how many times as many requests as another contender the
-// minting plugin answers, nil if one of them was left out.
-func (t *throughput) ratio(other string) *float64 {
-	plugin, rival := t.find(minting), t.find(other)
-	if plugin == nil || rival == nil {
+const (
+	stockSize  = 1024 // the most that the plugin keeps
+	stockBurst = 1000
+
+	// stockLatency is how long the upstream takes. Filling the stock takes most of
+	// the time, which a short run does not have.
+	stockLatency      = 150 * time.Millisecond
+	shortStockLatency = 10 * time.Millisecond
+)
+
+func runStock(ctx context.Context, l *lab) (*result, error) {
+	latency := stockLatency
+	if l.settings.Short {
+		latency = shortStockLatency
+	}
+	f, err := l.start(ctx, latency, stockSize, prefetching, static, staticLogged)
+	if err != nil {
+		return nil, err
+	}
+	defer f.stop()
+	loops := make(map[*process]*closedLoop)
+	for _, entrant := range f.entrants {
+		loops[entrant] = newClosedLoop(entrant.address, l.settings.Connections)
+		defer loops[entrant].close() //nolint:gocritic // all of them at the end
+	}
+	t, err := l.takeTurns(ctx, f, l.settings.Bursts, func(_ int, entrant *process, r *row) error {
+		return burst(ctx, entrant, f.entrants[0], loops[entrant], r)
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.quantities = []string{perSecond}
+	t.ratioOf = prefetching
+	t.Chart = chart{Name: "stock", Title: "Requests answered in a second while the stock lasts", quantities: t.quantities}
+	return &result{Connections: l.settings.Connections, Requests: stockBurst, Upstream: latency, Tables: []*table{t}, Targets: []target{
+		{"prefetching / respond with an access log", atLeast, 0.95, t.ratio(perSecond, prefetching, staticLogged)},
+	}}, nil
+}
+
+// burst sends a burst. Also before one to respond the plugin's stock is full, so
+// that the plugin is at rest.
+func burst(ctx context.Context, entrant, plugin *process, loop *closedLoop, r *row) error {
+	before, err := awaitStock(ctx, plugin.admin, stockSize)
+	if err != nil {
+		return err
+	}
+	if err := loop.connect(); err != nil {
+		return err
+	}
+	rate, err := loop.runOnce(ctx, stockBurst)
+	if err != nil {
+		return err
+	}
+	r.set(perSecond, rate)
+	if entrant != plugin {
 		return nil
 	}
-	return new(medianRatio(plugin.PerSecond, rival.PerSecond))
-}
-
-func (t *throughput) writeMarkdown(w *bytes.Buffer) {
-	fmt.Fprintf(w, "%d connections, on each of which a request follows as soon as the last one was answered; the upstream answers at\n"+
-		"once. Medians of %d rounds. The ratio says how many times as many requests the minting plugin answers in the same round.\n"+
-		"The last columns say how much CPU time each process uses for a request.\n\n", t.Connections, len(t.Contenders[0].PerSecond))
-	rows := make([][]string, len(t.Contenders))
-	for i, c := range t.Contenders {
-		rows[i] = []string{c.Name, fmt.Sprintf("%.0f", median(c.PerSecond)), formatRatio(t.ratio(c.Name)),
-			formatCPU(c.ServerCPU), formatCPU(c.UpstreamCPU), formatCPU(c.GeneratorCPU)}
+	after, err := readMetrics(ctx, plugin.admin)
+	if err != nil {
+		return err
 	}
-	writeTable(w, []string{"contender", "requests/s", "ratio", "server", "upstream", "load generator"}, rows)
-	for _, line := range t.Failed {
-		fmt.Fprintf(w, "\nFailed under this load: %s\n", line)
+	if hits := after[prefetchedCount] - before[prefetchedCount]; hits != stockBurst {
+		return fmt.Errorf("%.0f of %d tokens came from the stock, although it was full", hits, stockBurst)
 	}
-}
-
-func formatRatio(ratio *float64) string {
-	if ratio == nil {
-		return "–"
-	}
-	return fmt.Sprintf("%.2f", *ratio)
-}
-
-func formatCPU(microseconds []float64) string {
-	if len(microseconds) == 0 {
-		return "–"
-	}
-	return fmt.Sprintf("%.0f µs", median(microseconds))
-}
-
-func (t *throughput) targets() []target {
-	return []target{
-		newTarget(t.Name+": minting / net/http", atLeast, 0.85, "", t.ratio(goServer)),
-		newTarget(t.Name+": minting / net/http, pooled", atLeast, 0.85, "", t.ratio(goServerPooled)),
-		newTarget(t.Name+": minting / recipe", atLeast, 1.8, "", t.ratio(recipe)),
-		newTarget(t.Name+": minting / Express", atLeast, 7, "", t.ratio(expressApp)),
-		newTarget(t.Name+": minting / FastAPI", atLeast, 200, "", t.ratio(fastAPIApp)),
-	}
-}
-
-func (t *throughput) charts() []chart {
-	c := chart{name: t.Name, title: "Requests answered in a second", format: "%.0f"}
-	for _, contender := range t.Contenders {
-		c.add(contender.Name, median(contender.PerSecond))
-	}
-	return []chart{c}
+	return nil
 }

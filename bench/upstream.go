@@ -5,14 +5,14 @@ package main
 
 import (
 	"bytes"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 	"github.com/valyala/fasthttp"
 )
 
@@ -22,15 +22,12 @@ const (
 
 	apiKey      = "benchmark-key"
 	tokenPrefix = "xai-realtime-client-secret-" //nolint:gosec // of tokens that open nothing
-	tokenDigits = 80                            // an answer has 143 bytes then
-	lifetime    = 300
 )
 
 // upstream stands in for xAI. It is as lean as can be, since it shares the
 // machine with what is measured.
 type upstream struct {
 	latency  time.Duration
-	run      string // differs from process to process
 	minted   atomic.Uint64
 	inFlight atomic.Int64
 }
@@ -40,11 +37,7 @@ func serveUpstream() error {
 	if err != nil {
 		return fmt.Errorf("LATENCY: %w", err)
 	}
-	run := make([]byte, (tokenDigits-16)/2)
-	if _, err := rand.Read(run); err != nil {
-		return err
-	}
-	u := &upstream{latency: latency, run: hex.EncodeToString(run)}
+	u := &upstream{latency: latency}
 	server := &fasthttp.Server{Handler: u.handle, NoDefaultServerHeader: true}
 	return server.ListenAndServe(os.Getenv("ADDRESS"))
 }
@@ -74,11 +67,46 @@ func (u *upstream) mint(ctx *fasthttp.RequestCtx) {
 		ctx.SetStatusCode(fasthttp.StatusBadRequest)
 		return
 	}
-	if u.latency > 0 {
-		u.inFlight.Add(1)
-		time.Sleep(u.latency)
-		u.inFlight.Add(-1)
-	}
+	u.inFlight.Add(1)
+	time.Sleep(u.latency)
+	u.inFlight.Add(-1)
 	ctx.SetContentType("application/json")
-	ctx.SetBodyString(fmt.Sprintf(`{"value":"%s%s%016x","expires_at":%d}`, tokenPrefix, u.run, u.minted.Add(1), time.Now().Unix()+lifetime))
+	// With 80 digits an answer has 143 bytes.
+	ctx.SetBodyString(fmt.Sprintf(`{"value":"%s%080x","expires_at":%d}`, tokenPrefix, u.minted.Add(1), time.Now().Unix()+300))
+}
+
+// refusedKey is an API key that the sandbox does not accept.
+const refusedKey = "refused"
+
+// faultyCall is which call to the sandbox goes wrong: one in so many.
+const faultyCall = 40
+
+// faults take turns.
+var faults = []sandbox.Fault{
+	sandbox.Status(http.StatusInternalServerError),
+	sandbox.Status(http.StatusTooManyRequests),
+	sandbox.Break(),
+	sandbox.BreakMidBody(),
+	sandbox.Delay(time.Second),
+}
+
+// serveSandbox is the upstream of a soak: the sandbox with a fault now and then.
+func serveSandbox() error {
+	xai := &sandbox.Server{Latency: 20 * time.Millisecond}
+	var calls atomic.Int64
+	server := &http.Server{
+		Addr:              os.Getenv("ADDRESS"),
+		ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") == "Bearer "+refusedKey {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			if n := calls.Add(1); n%faultyCall == 0 {
+				xai.Script(faults[int(n/faultyCall)%len(faults)])
+			}
+			xai.ServeHTTP(w, r)
+		}),
+	}
+	return server.ListenAndServe()
 }

@@ -8,8 +8,13 @@ import (
 	"testing"
 )
 
-// screens are a small phone, a phone, a tablet and a desktop.
-var screens = [][2]int64{{320, 568}, {390, 844}, {820, 1180}, {1280, 800}}
+// screens are a small phone, one whose keyboard is open, a phone, the same on its side,
+// a tablet and a desktop.
+var screens = [][2]int64{{320, 568}, {390, 500}, {390, 844}, {844, 390}, {820, 1180}, {1280, 800}}
+
+// composerOutside is how many pixels of the line to type in the screen does not show.
+const composerOutside = `(({ top, bottom, height }) =>
+	height - Math.max(0, Math.min(bottom, innerHeight) - Math.max(top, 0)))(document.getElementById("composer").getBoundingClientRect())`
 
 // TestAppearance brings the page into each of its states, and looks at it on each
 // screen, light and dark. The rest is for people: the screenshots.
@@ -22,7 +27,7 @@ func TestAppearance(t *testing.T) {
 			xai := &upstream{t: t, sessions: []session{hangs, hangs, hangs}}
 			p := open(t, serve(t, instead(t, xai)...), view{calm: true})
 			p.click("type")
-			p.waitText("token", "Fresh")
+			p.waitText("token", "Not used")
 			return p
 		},
 		"talking": func(t *testing.T) *page {
@@ -68,11 +73,15 @@ func TestAppearance(t *testing.T) {
 			for _, screen := range screens {
 				for _, dark := range []bool{false, true} {
 					p.look(view{width: screen[0], height: screen[1], dark: dark, calm: true})
-					width := strconv.FormatInt(screen[0], 10)
-					name := name + " " + width + map[bool]string{false: " light", true: " dark"}[dark]
-					p.wait(`innerWidth === ` + width)
+					width, height := strconv.FormatInt(screen[0], 10), strconv.FormatInt(screen[1], 10)
+					name := name + " " + width + "x" + height + map[bool]string{false: " light", true: " dark"}[dark]
+					p.wait(`innerWidth === ` + width + ` && innerHeight === ` + height)
 					if got := p.js(`document.documentElement.scrollWidth`); got != width {
 						t.Errorf("%s: the page is %s pixels wide", name, got)
+					}
+					// Whoever cannot or will not speak has to find the line to type in.
+					if got := p.js(composerOutside); got != "0" {
+						t.Errorf("%s: %s pixels of the line to type in are out of sight", name, got)
 					}
 					p.screenshot(name)
 					p.mustBeAccessible(script, name)

@@ -6,6 +6,7 @@ package e2e
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func TestNoToken(t *testing.T) {
 		"a redirect":         {[]string{site, "redir /session /login\n" + site}, nil, []string{"You need to sign in"}},
 		"not allowed":        {[]string{site, "error /session 403\n" + site}, nil, []string{"You are not allowed", "ask whoever runs this site", "trusted_origins"}},
 		"no handler":         {[]string{tokens, "xai_ephemeral_token /elsewhere {"}, nil, []string{"Nothing hands out tokens here", "xai_ephemeral_token /session"}},
-		"no key":             {[]string{"api_key any-key-will-do", "api_key {vars.none}"}, nil, []string{"not set up yet", "XAI_API_KEY"}},
+		"no key":             {[]string{"api_key {vars.api_key}", "api_key {vars.none}"}, nil, []string{"not set up yet", "XAI_API_KEY"}},
 		"a bad key":          {nil, sandbox.Status(http.StatusUnauthorized), []string{"The voice service is not available", "Caddy’s log"}},
 		"xAI limits":         {nil, sandbox.Status(http.StatusTooManyRequests, "Retry-After", "40"), []string{"The voice service is busy", "Wait 40 seconds, then try again."}},
 		"xAI hangs":          {[]string{tokens, tokens + "\ntimeout 1s\nretries 0"}, sandbox.Hang(), []string{"did not answer in time"}},
@@ -37,7 +38,7 @@ func TestNoToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			xai := &upstream{t: t}
-			xai.Script(test.fault)
+			xai.Script(test.fault, test.fault) // the page asks before the click, and then again
 			p := open(t, serve(t, append(test.edits, instead(t, xai)...)...), view{})
 			p.click("talk")
 			p.waitPhase("failed")
@@ -71,23 +72,48 @@ func TestNewConversationStartsEmpty(t *testing.T) {
 	}
 }
 
+// TestTokenExpiry is about what expiry bounds: the time to connect, and not the conversation.
 func TestTokenExpiry(t *testing.T) {
-	p := open(t, serve(t, tokens, tokens+"\nexpires_after 2s"), view{})
-	p.click("type")
-	p.waitPhase("talking")
-	p.waitText("token", "left")
-	p.waitText("token", "expired")
-	p.say("Still there?")
-	p.waitAnswer("I heard “Still there?”.")
-	p.mustBeClean()
+	t.Run("of a token that has opened a session", func(t *testing.T) {
+		p := open(t, serve(t, tokens, tokens+"\nexpires_after 1s"), view{})
+		p.click("type")
+		p.waitPhase("talking")
+		p.waitText("connection", "Open for 0:02")
+		p.say("Still there?")
+		p.waitAnswer("I heard “Still there?”.")
+		p.waitText("token", "Used")
+		p.mustBeClean()
+	})
+	t.Run("on its way to the page", func(t *testing.T) {
+		p := open(t, serve(t, tokens, "respond /session `{\"value\": \"late\", \"expires_at\": 1790000000}`\n"+tokens,
+			"xai_ephemeral_token /session", "xai_ephemeral_token /elsewhere"), view{})
+		p.click("type")
+		p.waitPhase("failed")
+		p.mustExplain("The token expired before it could open a conversation", "Try again.", "expires_after")
+		p.waitText("token", "Not used")
+	})
+	t.Run("while the connection opens", func(t *testing.T) {
+		xai := new(sandbox.Server)
+		p := open(t, serve(t, append(instead(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Upgrade") != "" {
+				<-time.After(1500 * time.Millisecond) // a slow network
+			}
+			xai.ServeHTTP(w, r)
+		})), tokens, tokens+"\nexpires_after 1s")...), view{})
+		p.click("type")
+		p.waitPhase("failed")
+		p.mustExplain("The token expired before it could open a conversation")
+		p.waitText("token", "Not used")
+	})
+}
+
+// elsewhere are the edits that put the endpoint on another origin than the page.
+var elsewhere = []string{
+	"connect-src 'self'", "connect-src 'self' http://127.0.0.1:8080",
+	`{"realtime"`, `{"session": "http://127.0.0.1:8080/session", "realtime"`,
 }
 
 func TestAnotherOrigin(t *testing.T) {
-	elsewhere := []string{
-		"http://localhost:8080 {", "http://localhost:8080, http://127.0.0.1:8080 {",
-		"connect-src 'self'", "connect-src 'self' http://127.0.0.1:8080",
-		`{"realtime"`, `{"session": "http://127.0.0.1:8080/session", "realtime"`,
-	}
 	t.Run("refused", func(t *testing.T) {
 		p := open(t, serve(t, elsewhere...), view{})
 		p.click("type")
@@ -128,6 +154,7 @@ func TestConnectionThatFails(t *testing.T) {
 		p.click("talk")
 		p.waitPhase("failed")
 		p.mustExplain("The voice service cannot be reached", "Check your network", "No connection to localhost:")
+		p.waitText("token", "Not used")
 	})
 	t.Run("forbidden by the policy", func(t *testing.T) {
 		p := open(t, serve(t, " ws://localhost:8081;", ";"), view{})
@@ -237,6 +264,43 @@ func TestMicrophoneThatFails(t *testing.T) {
 			p.mustBeClean()
 		})
 	}
+}
+
+// TestInsecurePage opens the page as people do who try it from another machine.
+func TestInsecurePage(t *testing.T) {
+	url := serve(t, "http://127.0.0.1:8080 {", "http://"+insecureHost+":8080 {")
+	p := open(t, strings.Replace(url, "localhost", insecureHost, 1), view{})
+	p.mustExplain("This page gets no microphone over http", "Open it over https to talk.", "http://localhost will do")
+	p.click("talk")
+	p.waitPhase("talking")
+	p.mustExplain("Open it over https to talk.")
+	p.waitText("microphone-state", "Not available")
+	p.click("line")
+	p.say("Can I type?")
+	p.waitAnswer("I heard “Can I type?”.")
+	p.mustBeClean()
+}
+
+// TestNoOutputForSound is about Firefox, whose AudioContext waits for an output until
+// there is one.
+func TestNoOutputForSound(t *testing.T) {
+	p := open(t, serve(t), view{before: listening + `
+		AudioContext.prototype.resume = () => new Promise(() => {});
+		Object.defineProperty(AudioContext.prototype, "state", { get: () => "suspended" });
+		Object.defineProperty(AudioContext.prototype, "currentTime", { get: () => 0 });`})
+	p.click("talk")
+	p.waitText("microphone-state", "Please allow it")
+	p.waitPhase("talking")
+	p.mustExplain("There is no output for sound", "Connect loudspeakers or headphones", "go on by typing")
+	p.waitText("microphone-state", "Not available")
+	p.click("line")
+	p.say("Can you hear me?")
+	p.waitAnswer("I heard “Can you hear me?”. ")
+	p.waitYourTurn()
+	if got := p.js(`heard.played`); got != "0" {
+		t.Errorf("%s pieces of sound wait for an output", got)
+	}
+	p.mustBeClean()
 }
 
 func TestMicrophoneIsLost(t *testing.T) {

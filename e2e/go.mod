@@ -2,6 +2,9 @@ module github.com/caddy-xai/caddy-xai-ephemeral-token/e2e
 
 go 1.26.0
 
+// What npm installs there is no Go.
+ignore ./clients/node_modules
+
 replace github.com/caddy-xai/caddy-xai-ephemeral-token => ../
 
 require (

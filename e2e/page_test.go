@@ -44,7 +44,17 @@ type view struct {
 	before        string // JavaScript that runs before the page's own
 }
 
+// open opens the voice page, and waits until a click does something.
 func open(t *testing.T, url string, v view) *page {
+	t.Helper()
+	p := visit(t, url, v)
+	// Until the settings are there, a click does nothing.
+	p.wait(`!document.getElementById("not-running") && (!document.getElementById("talk").disabled || document.body.dataset.phase === "failed")`)
+	return p
+}
+
+// visit opens any page.
+func visit(t *testing.T, url string, v view) *page {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
@@ -61,8 +71,6 @@ func open(t *testing.T, url string, v view) *page {
 	}
 	p.look(v)
 	p.check(chromedp.Do(ctx, chromedp.Navigate(url)))
-	// Until the settings are there, a click does nothing.
-	p.wait(`!document.getElementById("not-running") && (!document.getElementById("talk").disabled || document.body.dataset.phase === "failed")`)
 	return p
 }
 

@@ -34,7 +34,7 @@ func TestForReal(t *testing.T) {
 	})
 	const site = "{$VOICE_SITE:localhost} {"
 	if err := load(t, "../examples/voice/Caddyfile",
-		site, "{\nadmin off\npersist_config off\ndefault_bind 127.0.0.1\n}\n"+site,
+		site, globalOptions+site,
 		"xai_ephemeral_token /session", "xai_ephemeral_token /session {\nendpoint "+minting.URL+"/v1/realtime/client_secrets\n}",
 	); err != nil {
 		t.Fatal(err)

@@ -25,6 +25,9 @@ import (
 const (
 	quickstart = "../examples/quickstart/Caddyfile"
 	tokens     = "xai_ephemeral_token /session {" // where a test adds options of the plugin
+
+	// What the quickstart has, for examples that leave it to whoever runs them.
+	globalOptions = "{\nadmin off\npersist_config off\ndefault_bind 127.0.0.1\nlog {\n}\n}\n"
 )
 
 // serve runs the quickstart's Caddyfile in the Caddy of this process until the test
@@ -57,7 +60,6 @@ func serve(t *testing.T, edits ...string) (url string) {
 // load replaces the running config by a Caddyfile, with the edits one by one.
 func load(t *testing.T, file string, edits ...string) error {
 	t.Helper()
-	edits = append(slices.Clone(edits), "root examples", "root ../examples")
 	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +71,8 @@ func load(t *testing.T, file string, edits ...string) error {
 		}
 		config = strings.ReplaceAll(config, edits[i], edits[i+1])
 	}
-	config = strings.Replace(config, "admin off", "admin off\nlog {\noutput discard\n}", 1)
+	config = strings.ReplaceAll(config, "root examples", "root ../examples")
+	config = strings.Replace(config, "log {\n", "log {\noutput discard\n", 1)
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(config), map[string]any{"filename": file})
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, config)

@@ -29,11 +29,81 @@ func TestTyping(t *testing.T) {
 		t.Errorf("the transcript has %q", got)
 	}
 	p.waitText("microphone-state", "Off")
+	p.wait(`document.getElementById("token").textContent === "Used"`)
 	p.waitText("announcer", "Agent: I heard “<b>And</b> now?”.") // a screen reader's only word of it
 	p.click("end")
 	p.waitPhase("ready")
 	p.wait(`heard.socket.readyState >= WebSocket.CLOSING`) // an open session costs money
 	p.wait(`document.activeElement.id === "talk"`)
+	p.mustBeClean()
+}
+
+// TestTypingStarts types before there is a conversation.
+func TestTypingStarts(t *testing.T) {
+	t.Run("a conversation", func(t *testing.T) {
+		p := open(t, serve(t), view{})
+		p.click("line")
+		p.say("Are you there?")
+		p.waitAnswer("I heard “Are you there?”.")
+		p.say("And now?")
+		p.waitAnswer("I heard “And now?”.")
+		p.waitText("microphone-state", "Off")
+		p.mustBeClean()
+	})
+	t.Run("with a message that is sent as soon as it can be", func(t *testing.T) {
+		xai := &upstream{t: t, sessions: []session{closes}} // the first attempt takes a while
+		p := open(t, serve(t, instead(t, xai)...), view{})
+		p.click("talk")
+		p.click("line")
+		p.say("Too early?")
+		p.waitAnswer("I heard “Too early?”.")
+		p.wait(`document.getElementById("line").value === ""`)
+		p.mustBeClean()
+	})
+	t.Run("and keeps the message if that fails", func(t *testing.T) {
+		p := open(t, serve(t, tokens, tokens+"\nrate_limit 1 1m"), view{})
+		p.converse("Hello")
+		p.click("line")
+		p.say("Not again")
+		p.waitPhase("failed")
+		p.say("") // too early: the server asked for a pause
+		if got := p.js(`document.body.dataset.phase + ": " + document.getElementById("line").value`); got != "failed: Not again" {
+			t.Errorf("got %s", got)
+		}
+	})
+	t.Run("nothing without a message", func(t *testing.T) {
+		p := open(t, serve(t), view{})
+		p.click("line")
+		p.say(" ")
+		if got := p.js(`document.body.dataset.phase`); got != "ready" {
+			t.Errorf("the page is %s", got)
+		}
+	})
+}
+
+// TestLeavingThePage is about the back button: browsers bring a page back as it was,
+// but for its connections. Chromium does so if the microphone was never on, and the
+// page between is of another site.
+func TestLeavingThePage(t *testing.T) {
+	url := serve(t)
+	p := open(t, url, view{before: listening})
+	p.click("type")
+	p.waitPhase("talking")
+	p.check(chromedp.Do(p.ctx, chromedp.Navigate(strings.Replace(url, "localhost", "127.0.0.1", 1))))
+	p.wait(`location.hostname === "127.0.0.1"`)
+	p.js(`history.back()`)
+	p.wait(`location.hostname === "localhost"`)
+	if got := p.js(`Boolean(window.heard?.socket)`); got != "true" {
+		t.Fatal("it is another page")
+	}
+	p.waitText("state", "Ended")
+	p.waitText("detail", "After 0:0")
+	p.waitText("connection", "Closed")
+	if got := p.js(`document.getElementById("notice").textContent + heard.socket.readyState`); got != "3" {
+		t.Errorf("got %s, want no notice, and a socket that is closed", got)
+	}
+	p.js(`document.getElementById("type").click()`) // a click of chromedp's own would not find the page again
+	p.waitPhase("talking")
 	p.mustBeClean()
 }
 

@@ -17,7 +17,6 @@ import (
 
 const (
 	subprotocolPrefix = "xai-client-secret."
-	defaultModel      = "grok-voice-latest"
 
 	maxMessage   = 1 << 20
 	writeTimeout = 10 * time.Second
@@ -31,12 +30,7 @@ func (s *Server) realtime(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	subprotocol := tokenSubprotocol(r)
-	token := bearer(r)
-	if token == "" {
-		token = strings.TrimPrefix(subprotocol, subprotocolPrefix)
-	}
-	if !s.redeem(token) && !s.isAPIKey(bearer(r)) {
-		refuse(w, http.StatusUnauthorized, "A session needs a token that is known, unused and not expired.")
+	if !s.mayConverse(w, r, subprotocol) {
 		return
 	}
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
@@ -51,11 +45,34 @@ func (s *Server) realtime(w http.ResponseWriter, r *http.Request) {
 	defer func() { _ = conn.CloseNow() }() // fails if it was closed already
 	conn.SetReadLimit(maxMessage)
 
-	model := r.URL.Query().Get("model")
-	if model == "" {
-		model = defaultModel
+	query := r.URL.Query()
+	s.converse(r.Context(), conn, query.Get("model"), s.conversations.begin(query.Get("conversation_id")))
+}
+
+// mayConverse reports whether r brings what opens a session, and answers it if not.
+func (s *Server) mayConverse(w http.ResponseWriter, r *http.Request, subprotocol string) bool {
+	credential := bearer(r)
+	if fault := misbehavior(credential); fault != nil {
+		fault(w, r, nil)
+		return false
 	}
-	s.converse(r.Context(), conn, model)
+	if s.isAPIKey(credential) {
+		return true
+	}
+	if credential == "" {
+		credential = strings.TrimPrefix(subprotocol, subprotocolPrefix)
+	}
+	switch {
+	case credential == "":
+		refuseWith(w, http.StatusUnauthorized, noCredentials)
+	case !strings.HasPrefix(credential, valuePrefix):
+		refuseKey(w, credential)
+	case !s.redeem(credential):
+		refuse(w, http.StatusUnauthorized, "A session needs a token that is known, unused and not expired.")
+	default:
+		return true
+	}
+	return false
 }
 
 // isHandshake reports whether r asks for a WebSocket, and answers it if not.
@@ -97,7 +114,7 @@ func tokenSubprotocol(r *http.Request) string {
 
 // converse holds a session until one side ends it. Everything but reading happens
 // in this one goroutine, so a session needs no locks and its writes never mix.
-func (s *Server) converse(ctx context.Context, conn *websocket.Conn, model string) {
+func (s *Server) converse(ctx context.Context, conn *websocket.Conn, model string, kept conversation) {
 	ctx, cancel := context.WithCancel(ctx)
 	messages := make(chan message)
 	go func() {
@@ -110,11 +127,17 @@ func (s *Server) converse(ctx context.Context, conn *websocket.Conn, model strin
 		}
 	}()
 
-	voice := newSession(model, func(event any) {
-		if err := write(ctx, conn, event); err != nil {
+	write := func(kind websocket.MessageType, data []byte) {
+		ctx, stop := context.WithTimeout(ctx, writeTimeout)
+		defer stop()
+		if err := conn.Write(ctx, kind, data); err != nil {
 			cancel() // a client that takes too long is as good as gone
 		}
-	})
+	}
+	voice := newSession(client{
+		hearEvent: func(event any) { write(websocket.MessageText, encode(event)) },
+		hearSound: func(sound []byte) { write(websocket.MessageBinary, sound) },
+	}, model, kept)
 	defer voice.close()
 	voice.open()
 
@@ -129,8 +152,10 @@ func (s *Server) converse(ctx context.Context, conn *websocket.Conn, model strin
 			voice.receive(m.kind == websocket.MessageText, m.data)
 		case <-voice.next.C:
 			voice.speak()
+		case <-voice.idle.C:
+			voice.speakUp()
 		case <-ping.C:
-			voice.send("ping", event{})
+			voice.ping()
 		case <-s.unloaded:
 			_ = conn.Close(websocket.StatusGoingAway, "the sandbox is shutting down") // it ends either way
 			return
@@ -159,12 +184,10 @@ func receive(ctx context.Context, conn *websocket.Conn, messages chan<- message)
 	}
 }
 
-func write(ctx context.Context, conn *websocket.Conn, event any) error {
+func encode(event any) []byte {
 	data, err := json.Marshal(event)
 	if err != nil {
-		return err
+		panic(err) // it consists of strings and numbers, and of what came as JSON
 	}
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	return conn.Write(ctx, websocket.MessageText, data)
+	return data
 }

@@ -20,6 +20,8 @@ type call struct {
 	t    *testing.T
 	conn *websocket.Conn
 	ids  map[string]bool
+
+	conversation string // its id
 }
 
 // heardEvent is what the tests look at in an event of the server.
@@ -29,26 +31,44 @@ type heardEvent struct {
 	ItemID     string `json:"item_id"`
 	Delta      string
 	Transcript string
-	Error      clientError
+	Error      heardError
 	StartMS    int `json:"audio_start_ms"`
 	EndMS      int `json:"audio_end_ms"`
 	Session    json.RawMessage
-	Item       struct {
-		ID, Role, Status string
-		Content          []struct{ Type, Text, Transcript string }
-	}
-	Response struct {
+	Item       heardItem
+	Response   struct {
 		ID, Status    string
-		StatusDetails struct{ Type, Reason string } `json:"status_details"`
-		Output        []struct{ ID, Status string }
+		StatusDetails string          `json:"status_details"`
+		Metadata      json.RawMessage `json:"metadata"`
+		Output        []heardItem
 	}
+	Conversation struct{ ID string }
+	Previous     string `json:"previous_item_id"`
+	CallID       string `json:"call_id"`
+	Name         string
+	Arguments    string
 }
 
-// dial opens a session, and reads the two events that begin it.
-func dial(t *testing.T, client *http.Client, url string, options *websocket.DialOptions) *call {
+type heardError struct {
+	Type, Code, Message, Param string
+
+	EventID *string `json:"event_id"`
+}
+
+type heardItem struct {
+	ID, Type, Role, Status string
+	Content                []struct{ Type, Text, Transcript string }
+	Replayed               bool
+	CallID                 string `json:"call_id"`
+	Name, Arguments        string
+	Output                 string
+}
+
+// dial opens a session, and reads the three events that begin it.
+func dial(t *testing.T, client *http.Client, url string, options *websocket.DialOptions, query ...string) *call {
 	t.Helper()
 	options.HTTPClient = client
-	conn, response, err := handshake(t, url, options) //nolint:bodyclose // Dial says that nobody has to
+	conn, response, err := handshake(t, url, options, query...) //nolint:bodyclose // Dial says that nobody has to
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,15 +77,16 @@ func dial(t *testing.T, client *http.Client, url string, options *websocket.Dial
 	}
 	t.Cleanup(func() { _ = conn.CloseNow() })
 	conn.SetReadLimit(maxMessage)
-	c := &call{t, conn, make(map[string]bool)}
+	c := &call{t: t, conn: conn, ids: make(map[string]bool)}
 	c.expect("session.created")
-	c.expect("conversation.created")
+	c.conversation = c.expect("conversation.created").Conversation.ID
+	c.expect("ping")
 	return c
 }
 
-func handshake(t *testing.T, url string, options *websocket.DialOptions) (*websocket.Conn, *http.Response, error) {
+func handshake(t *testing.T, url string, options *websocket.DialOptions, query ...string) (*websocket.Conn, *http.Response, error) {
 	t.Helper()
-	return websocket.Dial(t.Context(), url+realtimePath+"?model=grok-voice-latest", options)
+	return websocket.Dial(t.Context(), url+realtimePath+"?model=grok-voice-latest"+strings.Join(query, ""), options)
 }
 
 func withBearer(token string) *websocket.DialOptions {
@@ -90,8 +111,16 @@ func (c *call) next() heardEvent {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	if kind != websocket.MessageText {
+		c.t.Fatalf("got a binary frame of %d bytes", len(data))
+	}
+	return c.parse(data)
+}
+
+func (c *call) parse(data []byte) heardEvent {
+	c.t.Helper()
 	var e heardEvent
-	if err := json.Unmarshal(data, &e); err != nil || kind != websocket.MessageText {
+	if err := json.Unmarshal(data, &e); err != nil {
 		c.t.Fatalf("%s is no event: %v", data, err)
 	}
 	if e.EventID == "" || c.ids[e.EventID] {
@@ -186,16 +215,18 @@ func TestConnectingRefused(t *testing.T) {
 		name    string
 		url     string
 		options *websocket.DialOptions
+		status  int
 	}{
-		{"nothing", server.URL, &websocket.DialOptions{}},
-		{"an empty bearer", server.URL, withBearer("")},
-		{"an unknown token", server.URL, withBearer(valuePrefix + "AAAA")},
-		{"a used token as a bearer", server.URL, withBearer(used)},
-		{"a used token as a subprotocol", server.URL, withSubprotocol(used)},
-		{"another subprotocol", server.URL, &websocket.DialOptions{Subprotocols: []string{"realtime"}}},
-		{"a key where every key can mint", server.URL, withBearer("some-key")},
-		{"a wrong key", withKey.URL, withBearer("other-key")},
-		{"the key as a subprotocol", withKey.URL, withSubprotocol("some-key")},
+		{"nothing", server.URL, &websocket.DialOptions{}, 401},
+		{"an empty bearer", server.URL, withBearer(""), 401},
+		{"an unknown token", server.URL, withBearer(valuePrefix + "AAAA"), 401},
+		{"a used token as a bearer", server.URL, withBearer(used), 401},
+		{"a used token as a subprotocol", server.URL, withSubprotocol(used), 401},
+		{"another subprotocol", server.URL, &websocket.DialOptions{Subprotocols: []string{"realtime"}}, 401},
+		{"a key where every key can mint", server.URL, withBearer("some-key"), 400},
+		{"a wrong key", withKey.URL, withBearer("other-key"), 400},
+		{"the key as a subprotocol", withKey.URL, withSubprotocol("some-key"), 400},
+		{"a key that misbehaves", withKey.URL, withBearer("xai-sandbox-503"), 503},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			conn, response, err := handshake(t, test.url, test.options) //nolint:bodyclose // Dial says that nobody has to
@@ -203,8 +234,8 @@ func TestConnectingRefused(t *testing.T) {
 				_ = conn.CloseNow()
 				t.Fatal("a session was opened")
 			}
-			if response == nil || response.StatusCode != http.StatusUnauthorized {
-				t.Fatalf("got %v and %v, want 401", response, err)
+			if response == nil || response.StatusCode != test.status {
+				t.Fatalf("got %v and %v, want %d", response, err, test.status)
 			}
 			if contentType := response.Header.Get("Content-Type"); contentType != "application/json" {
 				t.Errorf("got content type %q", contentType)

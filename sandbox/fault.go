@@ -41,13 +41,7 @@ func Status(code int, header ...string) Fault {
 	mustBePairs(header)
 	return func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
 		setHeader(w, header)
-		const message = "The sandbox was told to answer like this."
-		switch code {
-		case http.StatusBadRequest, http.StatusUnprocessableEntity:
-			refuseBody(w, code, "invalid_argument", message)
-		default:
-			refuse(w, code, message)
-		}
+		errorAnswer(w, code)
 	}
 }
 

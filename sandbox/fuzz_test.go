@@ -76,6 +76,12 @@ func FuzzReceive(f *testing.F) {
 		{`{"type":"session.update","session":{"voice":"rex","audio":{"output":{"format":{"type":"audio/pcm","rate":8000}}}}}`, create},
 		{create, `{"type":"session.update","session":{"audio":{"output":{"format":{"rate":48000}}}}}`, "wait"},
 		{`{"type":"session.update","session":{"turn_detection":null}}`, `{"type":"session.update","session":{"turn_detection":[]}}`},
+		{typed("Use the tool"), `{"type":"session.update","session":{"tools":[{"type":"function","name":"f","parameters":{"required":["a"],"properties":{"a":{"type":["array"],"minItems":2}}}}]}}`, create,
+			`{"type":"conversation.item.create","item":{"type":"function_call_output","call_id":"c","output":"1"}}`, create, "wait"},
+		{`{"type":"session.update","session":{"resumption":{"enabled":true},"audio":{"input":{"format":{"type":"audio/pcmu"},"transport":"binary"},"output":{"format":{"type":"audio/pcma"},"transport":"binary"}}}}`, "binary", create, "wait"},
+		{`{"type":"conversation.item.create","item":{"type":"force_message","id":"f","interruptible":false,"content":[{"type":"text","text":"Hello"}]}}`, slowSpeech, sound(100 * time.Millisecond),
+			`{"type":"conversation.item.truncate","item_id":"f","content_index":0,"audio_end_ms":1}`, `{"type":"conversation.item.delete","item_id":"f"}`, "wait"},
+		{`{"type":"session.update","session":{"turn_detection":{"type":"server_vad","idle_timeout_ms":100,"silence_duration_ms":0}}}`, create, "wait", "wait", "wait", `{"type":"session.update","session":{"turn_detection":{"type":null}}}`},
 		{`{"type":"conversation.item.create","item":null}`, `[{"type":`, "binary", "", `{"TYPE":"response.create"}`},
 	} {
 		f.Add(strings.Join(messages, "\n"))
@@ -85,13 +91,14 @@ func FuzzReceive(f *testing.F) {
 			t.Skip() // a reply takes a while to make up
 		}
 		synctest.Test(t, func(t *testing.T) {
-			got := &conversation{t: t, ids: make(map[string]bool)}
-			s := newSession("model", got.hear)
+			got := &listener{t: t, ids: make(map[string]bool)}
+			s := newSession(client{got.hear, got.hearSound}, "model", new(conversations).begin(""))
 			defer s.close()
 			s.open()
 			for message := range strings.SplitSeq(messages, "\n") {
 				got.handle(s, message)
 			}
+			s.receive(true, []byte(`{"type":"session.update","session":{"turn_detection":{"type":null}}}`)) // nobody speaks up any more
 			pass(s, 10*time.Second)
 			if got.reply != "" {
 				t.Error("a reply never ends")
@@ -106,14 +113,16 @@ func pass(s *session, length time.Duration) {
 		select {
 		case <-s.next.C:
 			s.speak()
+		case <-s.idle.C:
+			s.speakUp()
 		case <-end:
 			return
 		}
 	}
 }
 
-// conversation is what a client hears, and what it may hear next.
-type conversation struct {
+// listener is a client, with what it hears and what it may hear next.
+type listener struct {
 	t     *testing.T
 	ids   map[string]bool
 	heard int    // events
@@ -121,7 +130,7 @@ type conversation struct {
 	said  string // in it so far
 }
 
-func (c *conversation) handle(s *session, message string) {
+func (c *listener) handle(s *session, message string) {
 	c.t.Helper()
 	before := c.heard
 	switch message {
@@ -135,13 +144,22 @@ func (c *conversation) handle(s *session, message string) {
 	}
 	var head struct{ Type string }
 	_ = json.Unmarshal([]byte(message), &head) // what is no JSON must be answered, too
-	if c.heard == before && head.Type != "input_audio_buffer.append" {
+	isSound := head.Type == "input_audio_buffer.append" || message == "binary"
+	if c.heard == before && !isSound {
 		c.t.Errorf("%q was not answered", message)
 	}
 }
 
+func (c *listener) hearSound(sound []byte) {
+	c.t.Helper()
+	c.heard++
+	if c.reply == "" || len(sound) == 0 {
+		c.t.Errorf("during the response %q came sound of %d bytes", c.reply, len(sound))
+	}
+}
+
 // hear takes an event as a client would.
-func (c *conversation) hear(sent any) {
+func (c *listener) hear(sent any) {
 	c.t.Helper()
 	c.heard++
 	encoded, err := json.Marshal(sent)
@@ -174,7 +192,7 @@ func (c *conversation) hear(sent any) {
 		}
 		c.reply, c.said = e.Response.ID, ""
 	case "response.output_audio.delta":
-		if sound, err := base64.StdEncoding.DecodeString(e.Delta); err != nil || len(sound) == 0 || len(sound)%2 != 0 {
+		if sound, err := base64.StdEncoding.DecodeString(e.Delta); err != nil || len(sound) == 0 {
 			c.t.Errorf("got sound of %d bytes and error %v", len(sound), err)
 		}
 	case "response.output_audio_transcript.delta":

@@ -5,13 +5,10 @@ package sandbox
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"mime"
 	"net/http"
 	"strings"
@@ -19,8 +16,6 @@ import (
 )
 
 const (
-	valuePrefix = "xai-realtime-client-secret-"
-
 	defaultLifetime = 600 // seconds
 	maxLifetime     = 3600
 
@@ -34,11 +29,17 @@ func (s *Server) mint(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, "Tokens are minted with POST.")
 		return
 	}
-	if key := bearer(r); key == "" {
-		refuse(w, http.StatusUnauthorized, "No API key was sent. The sandbox expects Authorization: Bearer <key>.")
+	key := bearer(r)
+	if key == "" {
+		refuseWith(w, http.StatusUnauthorized, noCredentials)
 		return
-	} else if s.APIKey != "" && !s.isAPIKey(key) {
-		refuse(w, http.StatusUnauthorized, "The API key is not the one of this sandbox.")
+	}
+	if fault := misbehavior(key); fault != nil {
+		fault(w, r, nil)
+		return
+	}
+	if s.APIKey != "" && !s.isAPIKey(key) {
+		refuseKey(w, key)
 		return
 	}
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
@@ -65,19 +66,6 @@ func (s *Server) mint(w http.ResponseWriter, r *http.Request) {
 		Value     string `json:"value"`
 		ExpiresAt int64  `json:"expires_at"`
 	}{token, expires.Unix()})
-}
-
-// bearer returns the credential of the Authorization header, or nothing.
-func bearer(r *http.Request) string {
-	scheme, credential, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimSpace(credential)
-}
-
-func (s *Server) isAPIKey(key string) bool {
-	return s.APIKey != "" && subtle.ConstantTimeCompare([]byte(key), []byte(s.APIKey)) == 1
 }
 
 // parseMinting checks the body of a request for a token, and returns how many
@@ -159,33 +147,4 @@ func parseObject(name string, raw []byte, into any) error {
 		return fmt.Errorf("%s is followed by more data", name)
 	}
 	return nil
-}
-
-// issue makes a token that lives from now on.
-func (s *Server) issue(lifetime time.Duration) (token string, expires time.Time) {
-	token = valuePrefix + rand.Text()
-	now := time.Now()
-	expires = now.Add(lifetime)
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.tokens == nil {
-		s.tokens = make(map[string]time.Time)
-	}
-	// Once in a while is enough to bound the map, and cheap however large it is.
-	if now.Sub(s.swept) > time.Minute {
-		maps.DeleteFunc(s.tokens, func(_ string, expires time.Time) bool { return now.After(expires) })
-		s.swept = now
-	}
-	s.tokens[token] = expires
-	return token, expires
-}
-
-// redeem reports whether token can open a session, which it can once.
-func (s *Server) redeem(token string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	expires, ok := s.tokens[token]
-	delete(s.tokens, token)
-	return ok && time.Now().Before(expires)
 }

@@ -46,11 +46,11 @@ func TestMint(t *testing.T) {
 
 		{name: "GET", method: http.MethodGet, status: 405, shape: "flat", message: "POST"},
 		{name: "PUT", method: http.MethodPut, body: `{}`, status: 405, shape: "flat", message: "POST"},
-		{name: "no key", header: http.Header{"Authorization": nil}, body: `{}`, status: 401, shape: "flat", message: "No API key"},
-		{name: "an empty key", header: http.Header{"Authorization": {"Bearer "}}, body: `{}`, status: 401, shape: "flat", message: "No API key"},
-		{name: "another scheme", header: http.Header{"Authorization": {"Basic some-key"}}, body: `{}`, status: 401, shape: "flat", message: "No API key"},
-		{name: "another key", apiKey: "other-key", body: `{}`, status: 401, shape: "flat", message: "not the one"},
-		{name: "the beginning of the key", apiKey: "some-key-and-more", body: `{}`, status: 401, shape: "flat", message: "not the one"},
+		{name: "no key", header: http.Header{"Authorization": nil}, body: `{}`, status: 401, shape: "flat", message: "No credentials presented."},
+		{name: "an empty key", header: http.Header{"Authorization": {"Bearer "}}, body: `{}`, status: 401, shape: "flat", message: "No credentials presented."},
+		{name: "another scheme", header: http.Header{"Authorization": {"Basic some-key"}}, body: `{}`, status: 401, shape: "flat", message: "No credentials presented."},
+		{name: "another key", apiKey: "other-key", body: `{}`, status: 400, shape: "flat", message: "Incorrect API key provided: so***ey. You can obtain an API key from https://console.x.ai."},
+		{name: "the beginning of the key", apiKey: "some-key-and-more", body: `{}`, status: 400, shape: "flat", message: "Incorrect API key provided: so***ey. You can obtain an API key from https://console.x.ai."},
 		{name: "no content type", header: http.Header{"Content-Type": nil}, body: `{}`, status: 415, shape: "flat", message: "application/json"},
 		{name: "a form", header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, body: `{}`, status: 415, shape: "flat", message: "application/json"},
 

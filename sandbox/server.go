@@ -6,8 +6,18 @@
 // key, a network or a bill.
 //
 // It checks what xAI checks when it mints a token, and answers the realtime
-// WebSocket with a conversation in sound and text. It understands no speech and
-// holds no model.
+// WebSocket with a conversation in sound and text, in the events that a session of
+// xAI was recorded to send. It understands no speech and holds no model, but can be
+// told to use a tool: a text that has the words "use the tool" is answered with a
+// call of the first function in the session's tools, with the JSON object that
+// follows these words as arguments, or without one with arguments made up from the
+// tool's parameters.
+//
+// Some keys make it misbehave, whatever key it expects: xai-sandbox-429, or any
+// status from 400 to 599, is answered with xAI's error of that status,
+// xai-sandbox-429-after-7 with Retry-After: 7 as well, xai-sandbox-hang never,
+// xai-sandbox-reset by breaking off, and xai-sandbox-garbage with HTML. All other
+// keys that begin like that are wrong.
 //
 // In a test it is the upstream, which can be told to misbehave:
 //
@@ -20,7 +30,6 @@
 package sandbox
 
 import (
-	"encoding/json"
 	"net/http"
 	"sync"
 	"time"
@@ -46,6 +55,8 @@ type Server struct {
 
 	unloaded <-chan struct{} // ends the open sessions when it is closed
 
+	conversations conversations
+
 	mu     sync.Mutex
 	tokens map[string]time.Time // each unused token, and when it expires
 	swept  time.Time            // when expired tokens were last forgotten
@@ -68,37 +79,4 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, http.StatusNotFound, "The sandbox has no such path. It knows "+mintingPath+" and "+realtimePath+".")
 	}
-}
-
-// refuse answers with the flat one of xAI's two shapes of an error, the one for
-// whatever is decided before a request is understood: the key, the path, the
-// method, a limit, a failure of xAI's own. Clients have to cope with both
-// shapes, so the sandbox uses both.
-func refuse(w http.ResponseWriter, status int, message string) {
-	writeJSON(w, status, map[string]string{
-		"code":  http.StatusText(status),
-		"error": message,
-	})
-}
-
-// refuseBody answers with the nested one of xAI's two shapes of an error, the one
-// for a body that was understood well enough to say what is wrong with it.
-func refuseBody(w http.ResponseWriter, status int, code, message string) {
-	writeJSON(w, status, map[string]any{
-		"error": map[string]string{
-			"message": message,
-			"type":    "invalid_request_error",
-			"code":    code,
-		},
-	})
-}
-
-func writeJSON(w http.ResponseWriter, status int, value any) {
-	body, err := json.Marshal(value)
-	if err != nil {
-		panic(err) // only strings and numbers come here
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // fails only for a client that is gone
 }

@@ -4,88 +4,104 @@
 package sandbox
 
 import (
-	"errors"
+	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// event is an event of the realtime protocol, without its type and id.
+// event is an event of the realtime protocol, without its type and id, or an
+// object in one.
 type event map[string]any
+
+// client is who a session talks to.
+type client struct {
+	hearEvent func(event any)
+	hearSound func(sound []byte) // in a binary frame
+}
 
 // session is one conversation. It is not safe for concurrent use.
 type session struct {
-	settings settings
-	write    func(event any)
+	client       client
+	settings     settings
+	conversation conversation
 
-	heard    heard
-	lastItem string // the id of the latest item of the conversation
-	input    input
-	reply    *reply      // what is being said, or nil
-	replies  int         // how many there have been
-	next     *time.Timer // when the reply goes on
+	heard   heard
+	input   input
+	reply   *reply      // what is being said, or nil
+	replies int         // how many there have been
+	next    *time.Timer // when the reply goes on
+	idle    *time.Timer // when the user has been silent for too long
 }
 
-// heard is what the next reply is about: what the user typed or, if that is
-// empty, how long the user spoke.
+// heard is what the next reply is about: what the user typed, what a tool told or
+// how long the user spoke.
 type heard struct {
 	text   string
+	told   string
 	spoken time.Duration
 }
 
-func newSession(model string, write func(event any)) *session {
-	next := time.NewTimer(0)
-	next.Stop()
+func newSession(c client, model string, kept conversation) *session {
 	s := &session{
-		settings: settings{
-			id:     newID("sess"),
-			model:  model,
-			voice:  "ara",
-			input:  format{pcm, 24000},
-			output: format{pcm, 24000},
-		},
-		write: write,
-		next:  next,
+		client:       c,
+		settings:     defaultSettings(model),
+		conversation: kept,
+		next:         stoppedTimer(),
+		idle:         stoppedTimer(),
 	}
 	s.resetInput()
 	return s
 }
 
+func stoppedTimer() *time.Timer {
+	timer := time.NewTimer(0)
+	timer.Stop()
+	return timer
+}
+
 func (s *session) open() {
-	s.send("session.created", event{"session": s.settings.object()})
+	s.send("session.created", event{"session": s.settings.created()})
 	s.send("conversation.created", event{"conversation": event{
-		"id":     newID("conv"),
+		"id":     s.conversation.id,
 		"object": "realtime.conversation",
 	}})
+	s.ping()
 }
 
 func (s *session) close() {
 	s.next.Stop()
+	s.idle.Stop()
+}
+
+func (s *session) ping() {
+	s.send("ping", event{"timestamp": time.Now().UnixMilli()})
 }
 
 func (s *session) send(kind string, e event) {
 	e["type"] = kind
-	e["event_id"] = newID("event")
-	s.write(e)
+	e["event_id"] = newID()
+	if _, ok := e["previous_item_id"]; !ok {
+		e["previous_item_id"] = nil // xAI's events all have it
+	}
+	s.client.hearEvent(e)
 }
 
 // receive handles a message of the client. Whatever is wrong with it, the session
 // goes on.
 func (s *session) receive(isText bool, data []byte) {
-	err := errBinary
-	if isText {
-		err = s.handle(data)
+	handle := s.handle
+	if !isText {
+		handle = s.hearFrame
 	}
-	if err == nil {
-		return
+	if err := handle(data); err != nil {
+		var cause struct {
+			EventID string `json:"event_id"`
+		}
+		_ = json.Unmarshal(data, &cause) // without an id the error is about no event in particular
+		s.send("error", event{"error": asClientError(err).object(cause.EventID)})
 	}
-	problem, ok := errors.AsType[*clientError](err)
-	if !ok {
-		problem = &clientError{Code: "invalid_json", Message: "The message is not the JSON of an event: " + err.Error()}
-	}
-	s.send("error", event{"error": problem})
 }
 
 func (s *session) handle(data []byte) error {
@@ -100,6 +116,10 @@ func (s *session) handle(data []byte) error {
 		return s.update(data)
 	case "conversation.item.create":
 		return s.createItem(data)
+	case "conversation.item.truncate":
+		return s.truncateItem(data)
+	case "conversation.item.delete":
+		return s.deleteItem(data)
 	case "input_audio_buffer.append":
 		return s.appendAudio(data)
 	case "input_audio_buffer.commit":
@@ -109,87 +129,19 @@ func (s *session) handle(data []byte) error {
 		s.send("input_audio_buffer.cleared", event{})
 		return nil
 	case "response.create":
-		return s.createResponse()
+		return s.createResponse(data)
 	case "response.cancel":
 		return s.cancelResponse()
+	case "conversation.item.retrieve", "output_audio_buffer.clear":
+		return &clientError{invalidEvent, "unsupported_event", head.Type + " is OpenAI's: xAI does not support it.", "type"}
 	case "":
 		return missing("type")
 	default:
-		return &clientError{"unknown_event", fmt.Sprintf("The sandbox knows no event %.64q.", head.Type), "type"}
+		return &clientError{invalidEvent, "unknown_event", fmt.Sprintf("The sandbox knows no event %.64q.", head.Type), "type"}
 	}
 }
 
-// createItem takes a message that the user typed.
-func (s *session) createItem(data []byte) error {
-	var create struct {
-		Item *struct {
-			ID      string `json:"id"`
-			Type    string `json:"type"`
-			Role    string `json:"role"`
-			Content []struct {
-				Type string  `json:"type"`
-				Text *string `json:"text"`
-			} `json:"content"`
-		} `json:"item"`
-	}
-	if err := decode(data, &create); err != nil {
-		return err
-	}
-	item := create.Item
-	switch {
-	case item == nil:
-		return missing("item")
-	case item.Type != "message":
-		return &clientError{"invalid_value", "The sandbox takes messages only.", "item.type"}
-	case item.Role != "user":
-		return &clientError{"invalid_value", "The sandbox takes messages of the user only.", "item.role"}
-	case len(item.Content) == 0:
-		return missing("item.content")
-	}
-	var texts []string
-	for i, part := range item.Content {
-		param := fmt.Sprintf("item.content[%d]", i)
-		if part.Type != "input_text" {
-			return &clientError{"invalid_value", "The sandbox takes input_text only.", param + ".type"}
-		}
-		if part.Text == nil {
-			return missing(param + ".text")
-		}
-		texts = append(texts, *part.Text)
-	}
-	if item.ID == "" {
-		item.ID = newID("item")
-	}
-	s.heard = heard{text: strings.Join(texts, " ")}
-	s.addItem(item.ID, item.Content)
-	return nil
-}
-
-// addItem tells of a new item of the user.
-func (s *session) addItem(id string, content any) {
-	s.send("conversation.item.added", event{
-		"previous_item_id": s.previousItem(),
-		"item": event{
-			"id":      id,
-			"object":  "realtime.item",
-			"type":    "message",
-			"status":  "completed",
-			"role":    "user",
-			"content": content,
-		},
-	})
-	s.lastItem = id
-}
-
-// previousItem returns the id of the latest item, or null before the first.
-func (s *session) previousItem() any {
-	if s.lastItem == "" {
-		return nil
-	}
-	return s.lastItem
-}
-
-// newID returns an id that is as unique as a UUID, in the look of xAI's.
-func newID(kind string) string {
-	return kind + "_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+// newID returns an id in the look of xAI's.
+func newID() string {
+	return uuid.NewString()
 }

@@ -5,9 +5,14 @@ package sandbox
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 )
+
+// flagship is the model that xAI takes whatever a client asks for, unless it is
+// another one that xAI has.
+const flagship = "grok-voice-think-fast-2.0"
+
+var models = []string{flagship, "grok-voice-think-fast-1.0"}
 
 // settings are what session.update can change.
 type settings struct {
@@ -15,38 +20,56 @@ type settings struct {
 	model         string
 	voice         string
 	instructions  string
-	serverVAD     bool
-	input, output format
+	modalities    []string
+	turnDetection turnDetection
+	input, output audio
+	transcription json.RawMessage // of the input, as it was given
+	transcribes   bool            // while the user speaks
+	tools         []json.RawMessage
+	tool          *tool // the first one that the client has, or nil
+	resumption    bool
 }
 
-type format struct {
-	Type string `json:"type"`
-	Rate int    `json:"rate"`
+func defaultSettings(model string) settings {
+	if !slices.Contains(models, model) {
+		model = flagship
+	}
+	return settings{
+		id:         newID(),
+		model:      model,
+		voice:      "xai_ara",
+		modalities: []string{"audio"},
+		input:      audio{format{pcm, 24000}, transportJSON},
+		output:     audio{format{pcm, 24000}, transportJSON},
+		tools:      []json.RawMessage{},
+	}
 }
 
-const pcm = "audio/pcm"
+// newSettings are settings as a client writes them.
+type newSettings struct {
+	Voice         *string           `json:"voice"`
+	Instructions  *string           `json:"instructions"`
+	Modalities    []string          `json:"modalities"`
+	TurnDetection json.RawMessage   `json:"turn_detection"` // null switches it off
+	Tools         []json.RawMessage `json:"tools"`
+	Audio         struct {
+		Input struct {
+			newAudio
 
-// rates are all divisible by windowsPerSecond and chunksPerSecond.
-var rates = []int{8000, 16000, 22050, 24000, 32000, 44100, 48000}
+			TurnDetection json.RawMessage `json:"turn_detection"` // OpenAI's place
+			Transcription json.RawMessage `json:"transcription"`
+		} `json:"input"`
+		Output newAudio `json:"output"`
+	} `json:"audio"`
+	Resumption struct {
+		Enabled *bool `json:"enabled"`
+	} `json:"resumption"`
+}
 
 // update changes all of the settings that are given, or none.
 func (s *session) update(data []byte) error {
-	type audio struct {
-		Format struct {
-			Type *string `json:"type"`
-			Rate *int    `json:"rate"`
-		} `json:"format"`
-	}
 	var update struct {
-		Session *struct {
-			Voice         *string         `json:"voice"`
-			Instructions  *string         `json:"instructions"`
-			TurnDetection json.RawMessage `json:"turn_detection"` // null switches it off
-			Audio         struct {
-				Input  audio `json:"input"`
-				Output audio `json:"output"`
-			} `json:"audio"`
-		} `json:"session"`
+		Session *newSettings `json:"session"`
 	}
 	if err := decode(data, &update); err != nil {
 		return err
@@ -55,79 +78,91 @@ func (s *session) update(data []byte) error {
 		return missing("session")
 	}
 	changed := s.settings
-	if voice := update.Session.Voice; voice != nil {
-		changed.voice = *voice
-	}
-	if instructions := update.Session.Instructions; instructions != nil {
-		changed.instructions = *instructions
-	}
-	if err := changed.setTurnDetection(update.Session.TurnDetection); err != nil {
+	if err := changed.apply(update.Session); err != nil {
 		return err
 	}
-	in, out := update.Session.Audio.Input.Format, update.Session.Audio.Output.Format
-	if err := changed.input.set(in.Type, in.Rate, "session.audio.input.format"); err != nil {
-		return err
-	}
-	if err := changed.output.set(out.Type, out.Rate, "session.audio.output.format"); err != nil {
-		return err
-	}
-
-	restart := changed.input != s.settings.input || changed.serverVAD != s.settings.serverVAD
+	restart := changed.input.format != s.settings.input.format || changed.turnDetection != s.settings.turnDetection
 	s.settings = changed
 	if restart {
+		s.idle.Stop()
 		s.resetInput() // what is in the buffer was counted by other rules
 	}
-	s.send("session.updated", event{"session": changed.object()})
+	s.send("session.updated", event{"session": changed.updated()})
+	if changed.resumption {
+		s.replay()
+	}
 	return nil
 }
 
-func (s *settings) setTurnDetection(raw json.RawMessage) error {
+func (s *settings) apply(given *newSettings) error {
+	if given.Voice != nil {
+		s.voice = *given.Voice
+	}
+	if given.Instructions != nil {
+		s.instructions = *given.Instructions
+	}
+	if given.Modalities != nil {
+		s.modalities = given.Modalities
+	}
+	if given.Resumption.Enabled != nil {
+		s.resumption = *given.Resumption.Enabled
+	}
+	if err := s.setTools(given.Tools); err != nil {
+		return err
+	}
+	if err := s.turnDetection.set(given.Audio.Input.TurnDetection, "session.audio.input.turn_detection", "semantic_vad"); err != nil {
+		return err
+	}
+	if err := s.turnDetection.set(given.TurnDetection, "session.turn_detection", ""); err != nil {
+		return err
+	}
+	if err := s.setTranscription(given.Audio.Input.Transcription); err != nil {
+		return err
+	}
+	if err := s.input.set(given.Audio.Input.newAudio, "session.audio.input"); err != nil {
+		return err
+	}
+	return s.output.set(given.Audio.Output, "session.audio.output")
+}
+
+// setTranscription takes over how the user's words are written down.
+func (s *settings) setTranscription(raw json.RawMessage) error {
 	if raw == nil {
 		return nil
 	}
-	var detection *struct {
-		Type string `json:"type"`
+	var transcription struct {
+		Model string `json:"model"`
 	}
-	if err := decode(raw, &detection); err != nil {
-		return &clientError{"invalid_value", "turn_detection must be an object or null.", "session.turn_detection"}
+	if err := decode(raw, &transcription); err != nil {
+		return invalid("session.audio.input.transcription", "transcription must be an object with a model, or null.")
 	}
-	if detection != nil && detection.Type != "server_vad" {
-		return &clientError{"invalid_value", `The sandbox knows the turn detection "server_vad" only.`, "session.turn_detection.type"}
-	}
-	s.serverVAD = detection != nil
+	s.transcription = raw
+	s.transcribes = transcription.Model == "grok-transcribe"
 	return nil
 }
 
-// set takes over what is given; param is where it was given.
-func (f *format) set(kind *string, rate *int, param string) error {
-	if kind != nil && *kind != pcm {
-		return &clientError{"invalid_value", "The sandbox knows the format " + pcm + " only.", param + ".type"}
-	}
-	if rate == nil {
-		return nil
-	}
-	if !slices.Contains(rates, *rate) {
-		return &clientError{"invalid_value", fmt.Sprintf("The sandbox knows no rate of %d Hz.", *rate), param + ".rate"}
-	}
-	f.Rate = *rate
-	return nil
-}
-
-func (s *settings) object() event {
-	var detection event // null when it is off
-	if s.serverVAD {
-		detection = event{"type": "server_vad"}
-	}
+// created returns what session.created says of them.
+func (s *settings) created() event {
 	return event{
 		"id":             s.id,
 		"object":         "realtime.session",
 		"model":          s.model,
 		"voice":          s.voice,
 		"instructions":   s.instructions,
-		"turn_detection": detection,
-		"audio": event{
-			"input":  event{"format": s.input},
-			"output": event{"format": s.output},
-		},
+		"modalities":     s.modalities,
+		"turn_detection": s.turnDetection.object(),
+		"tools":          s.tools,
 	}
+}
+
+// updated returns what session.updated says of them.
+func (s *settings) updated() event {
+	object := s.created()
+	input, output := s.input.object(), s.output.object()
+	if s.transcription != nil {
+		input["transcription"] = s.transcription
+	}
+	object["audio"] = event{"input": input, "output": output}
+	object["resumption"] = event{"enabled": s.resumption}
+	return object
 }

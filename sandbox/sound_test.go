@@ -26,6 +26,15 @@ func tone(length time.Duration, rate, amplitude, offset int) []byte {
 func speech(length time.Duration, rate int) []byte  { return tone(length, rate, 8000, 0) }
 func silence(length time.Duration, rate int) []byte { return tone(length, rate, 0, 0) }
 
+func samplesOf(t *testing.T, sound []byte) []int16 {
+	t.Helper()
+	samples, err := (&audio{format: format{pcm, 24000}}).decode(sound, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return samples
+}
+
 func TestDetector(t *testing.T) {
 	const second, ms = time.Second, time.Millisecond
 	for _, test := range []struct {
@@ -62,9 +71,9 @@ func TestDetector(t *testing.T) {
 				// However the sound is cut into pieces.
 				for _, piece := range []int{len(sound), 4096, 2 * rate / 10, 2} {
 					var got []time.Duration
-					d := newDetector(rate)
+					d := newDetector(rate, serverVAD)
 					for part := range slices.Chunk(sound, piece) {
-						d.listen(part, func(at time.Duration) { got = append(got, at) })
+						d.listen(samplesOf(t, part), func(at time.Duration) { got = append(got, at) })
 					}
 					if !slices.Equal(got, test.want) {
 						t.Errorf("at %d Hz in pieces of %d: got %v, want %v", rate, piece, got, test.want)
@@ -78,24 +87,23 @@ func TestDetector(t *testing.T) {
 func TestVoice(t *testing.T) {
 	for _, rate := range rates {
 		sound := synthesize(3*time.Second, rate)
-		if len(sound) != 2*3*rate {
-			t.Errorf("%d Hz: got %d bytes for 3 s", rate, len(sound))
+		if len(sound) != 3*rate {
+			t.Errorf("%d Hz: got %d samples for 3 s", rate, len(sound))
 		}
 		var peak, sum int
-		for i := 0; i < len(sound); i += 2 {
-			sample := int(int16(binary.LittleEndian.Uint16(sound[i:]))) //nolint:gosec // the bits are those of a signed number
-			peak = max(peak, sample, -sample)
-			sum += sample
+		for _, sample := range sound {
+			peak = max(peak, int(sample), -int(sample))
+			sum += int(sample)
 		}
 		if peak < 1000 || peak > 8000 {
 			t.Errorf("%d Hz: the peak is %d, want it audible and soft", rate, peak)
 		}
-		if mean := sum / (len(sound) / 2); mean < -20 || mean > 20 {
+		if mean := sum / len(sound); mean < -20 || mean > 20 {
 			t.Errorf("%d Hz: the mean is %d", rate, mean)
 		}
 		// The ear that listens to users takes it for speech, all of it.
 		var changes []time.Duration
-		newDetector(rate).listen(sound, func(at time.Duration) { changes = append(changes, at) })
+		newDetector(rate, serverVAD).listen(sound, func(at time.Duration) { changes = append(changes, at) })
 		if len(changes) != 1 || changes[0] > 100*time.Millisecond {
 			t.Errorf("%d Hz: speech changes at %v, want it to begin and not to end", rate, changes)
 		}
@@ -109,11 +117,16 @@ func (c *call) appendSound(sound []byte) {
 	c.send(`{"type":"input_audio_buffer.append","audio":"` + base64.StdEncoding.EncodeToString(sound) + `"}`)
 }
 
-const listenForSpeech = `{"type":"session.update","session":{"turn_detection":{"type":"server_vad"}}}`
+const (
+	listenForSpeech = `{"type":"session.update","session":{"turn_detection":{"type":"server_vad"}}}`
+	transcribe      = `{"type":"session.update","session":{"audio":{"input":{"transcription":{"model":"grok-transcribe"}}}}}`
+)
 
 func TestSpokenTurn(t *testing.T) {
 	inBubble(t, func(t *testing.T, c *call) {
 		c.send(listenForSpeech)
+		c.expect("session.updated")
+		c.send(transcribe)
 		c.expect("session.updated")
 		c.appendSound(slices.Concat(silence(time.Second, 24000), speech(2*time.Second, 24000)))
 		started := c.expect("input_audio_buffer.speech_started")
@@ -129,6 +142,7 @@ func TestSpokenTurn(t *testing.T) {
 			"conversation.item.input_audio_transcription.updated",
 			"conversation.item.input_audio_transcription.updated",
 			"conversation.item.input_audio_transcription.completed",
+			"conversation.item.input_audio_transcription.completed",
 		}, replyKinds...)
 		if got := kinds(events); !slices.Equal(got, want) {
 			t.Fatalf("got %q", got)
@@ -137,13 +151,13 @@ func TestSpokenTurn(t *testing.T) {
 			t.Errorf("speech from %d to %d ms, want from 1000 to 3000", events[0].StartMS, events[1].EndMS)
 		}
 		item := events[3].Item.ID
-		for _, e := range []heardEvent{events[0], events[1], events[2], events[4], events[5], events[6], events[7]} {
+		for _, e := range []heardEvent{events[0], events[1], events[2], events[4], events[5], events[6], events[7], events[8]} {
 			if e.ItemID != item || item == "" {
 				t.Errorf("%s is about item %q, want %q", e.Type, e.ItemID, item)
 			}
 		}
 		// Each transcript repeats the one before it.
-		for i := 5; i <= 7; i++ {
+		for i := 5; i <= 8; i++ {
 			if !strings.HasPrefix(events[i].Transcript, events[i-1].Transcript) {
 				t.Errorf("%q follows on %q", events[i].Transcript, events[i-1].Transcript)
 			}
@@ -171,7 +185,7 @@ func TestBargingIn(t *testing.T) {
 		c.appendSound(speech(500*time.Millisecond, 24000)) // while the reply goes on
 		c.until("input_audio_buffer.speech_started")
 		events := c.until("response.done")
-		mustBeCancelled(t, events, "turn_detected")
+		mustBeCancelled(t, events)
 
 		c.appendSound(silence(time.Second, 24000))
 		c.until("input_audio_buffer.speech_stopped")
@@ -190,12 +204,33 @@ func TestAResponseAskedForWhileTheUserSpeaksGivesWay(t *testing.T) {
 		c.send(`{"type":"response.create"}`)
 		c.until("response.output_audio_transcript.delta")
 		c.appendSound(silence(time.Second, 24000))
-		mustBeCancelled(t, c.until("response.done"), "turn_detected")
+		mustBeCancelled(t, c.until("response.done"))
 		events := c.until("response.done")
 		if status := events[len(events)-1].Response.Status; status != "completed" {
 			t.Errorf("the answer ended as %q", status)
 		}
 	})
+}
+
+func TestTranscriptsWhileTheUserSpeaksAreForGrokTranscribeOnly(t *testing.T) {
+	for name, transcription := range map[string]string{"another model": `{"model":"whisper-1"}`, "no model": `{}`, "none": `null`} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, c *call) {
+				c.send(transcribe)
+				c.expect("session.updated")
+				c.send(`{"type":"session.update","session":{"audio":{"input":{"transcription":` + transcription + `}}}}`)
+				c.expect("session.updated")
+				c.appendSound(speech(time.Second, 24000))
+				c.send(`{"type":"input_audio_buffer.commit"}`)
+				c.until("conversation.item.added")
+				for range 2 {
+					if got := c.expect("conversation.item.input_audio_transcription.completed").Transcript; got != "(I spoke for 1.0 seconds.)" {
+						t.Errorf("got transcript %q", got)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestCommittedTurn(t *testing.T) {
@@ -206,16 +241,17 @@ func TestCommittedTurn(t *testing.T) {
 		if item := c.expect("conversation.item.added").Item; item.ID != committed.ItemID || item.Role != "user" {
 			t.Errorf("got item %+v, want id %s", item, committed.ItemID)
 		}
-		completed := c.until("conversation.item.input_audio_transcription.completed")
-		if got := completed[len(completed)-1].Transcript; got != "(I spoke for 1.5 seconds.)" {
-			t.Errorf("got transcript %q", got)
+		for range 2 {
+			if got := c.expect("conversation.item.input_audio_transcription.completed").Transcript; got != "(I spoke for 1.5 seconds.)" {
+				t.Errorf("got transcript %q", got)
+			}
 		}
 		c.expect("ping") // nobody has asked for a response
 		c.send(`{"type":"response.create"}`)
 		c.until("response.done")
 
 		c.send(`{"type":"input_audio_buffer.commit"}`)
-		if code := c.expect("error").Error.Code; code != "buffer_empty" {
+		if code := c.expect("error").Error.Code; code != "input_audio_buffer_commit_empty" {
 			t.Errorf("after a commit: got error %q", code)
 		}
 		for _, forget := range []string{
@@ -226,7 +262,7 @@ func TestCommittedTurn(t *testing.T) {
 			c.send(forget)
 			c.next()
 			c.send(`{"type":"input_audio_buffer.commit"}`)
-			if code := c.expect("error").Error.Code; code != "buffer_empty" {
+			if code := c.expect("error").Error.Code; code != "input_audio_buffer_commit_empty" {
 				t.Errorf("after %s: got error %q", forget, code)
 			}
 		}

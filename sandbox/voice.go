@@ -4,7 +4,6 @@
 package sandbox
 
 import (
-	"encoding/binary"
 	"math"
 	"time"
 )
@@ -22,10 +21,8 @@ var vowels = [...][2]float64{{730, 1090}, {270, 2290}, {570, 840}, {530, 1840}, 
 
 // synthesize hums something of this length in which a listener recognizes the
 // melody of speech: syllables with changing vowels, phrases with falling pitch.
-// The result is PCM, 16 bits, little-endian, mono.
-func synthesize(length time.Duration, rate int) []byte {
-	samples := int(length.Seconds() * float64(rate))
-	sound := make([]byte, 0, 2*samples)
+func synthesize(length time.Duration, rate int) []int16 {
+	samples := make([]int16, int(length.Seconds()*float64(rate)))
 	phase := 0.0
 	for i := range samples {
 		number, within := math.Modf(float64(i) / float64(rate) / syllable)
@@ -40,9 +37,9 @@ func synthesize(length time.Duration, rate int) []byte {
 			loudness := math.Sqrt(math.Sin(math.Pi * within)) // without a click at either end
 			value = volume * loudness * voiced(phase, frequency, vowels[int(number*3)%len(vowels)])
 		}
-		sound = binary.LittleEndian.AppendUint16(sound, uint16(int16(value*math.MaxInt16))) //nolint:gosec // the bits are those of a signed number
+		samples[i] = int16(value * math.MaxInt16)
 	}
-	return sound
+	return samples
 }
 
 // voiced returns what a throat of this shape makes of a hum, from about -1 to 1.

@@ -21,4 +21,5 @@ app.post("/session", async (req, res) => {
   res.json(await r.json());
 });
 
-app.listen(Number(process.env.PORT), "127.0.0.1");
+const [host, port] = process.env.ADDRESS.split(":");
+app.listen(Number(port), host);

@@ -30,4 +30,5 @@ async def session():
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, host="127.0.0.1", port=int(os.environ["PORT"]))
+    host, port = os.environ["ADDRESS"].split(":")
+    uvicorn.run(app, host=host, port=int(port))

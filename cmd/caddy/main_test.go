@@ -43,6 +43,28 @@ func TestQuickstart(t *testing.T) {
 			}
 		}
 	})
+	t.Run("serves the page by the machine's own address, too", func(t *testing.T) {
+		byAddress := strings.Replace(page, "localhost", "127.0.0.1", 1)
+		if status, body := request(t, client, http.MethodGet, byAddress); status != http.StatusOK || !strings.Contains(string(body), "Talk to the agent") {
+			t.Errorf("got %d %s", status, body)
+		}
+		mintToken(t, client, byAddress)
+	})
+	t.Run("has nothing for a name that somebody else made lead here", func(t *testing.T) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, page+"/session", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "rebound.example.com:" + req.URL.Port()
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if body, err := io.ReadAll(resp.Body); err != nil || len(body) > 0 {
+			t.Errorf("got %s, error %v", body, err)
+		}
+	})
 	t.Run("leads the page to the sandbox", func(t *testing.T) {
 		var settings struct {
 			Realtime string `json:"realtime"`
@@ -82,6 +104,24 @@ func TestQuickstart(t *testing.T) {
 				t.Errorf("a second session with the same token: error %v, want 401", err)
 			}
 		})
+	}
+}
+
+// TestQuickstartWarnsOfNothing reads what it prints in a terminal.
+func TestQuickstartWarnsOfNothing(t *testing.T) {
+	page, sandbox := freePorts(t)
+	output := start(t, quickstartConfig(t, page, sandbox), "127.0.0.1:"+page)
+	mintToken(t, new(http.Client), "http://localhost:"+page)
+	deadline := time.After(20 * time.Second)
+	for !strings.Contains(output.String(), "serving initial configuration") {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-deadline:
+			t.Fatal("it has not started")
+		}
+	}
+	if printed := output.String(); strings.Contains(printed, `"warn"`) || strings.Contains(printed, `"error"`) {
+		t.Error(printed)
 	}
 }
 

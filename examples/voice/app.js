@@ -10,19 +10,22 @@
 import { connect } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { Failure } from "./failure.js";
-import { hasMicrophone, Microphone, MICROPHONE_RATE } from "./microphone.js";
-import { announce, clearNotice, clock, explain, meter, pause, press, show, transcript, ui, write } from "./page.js";
+import { hasMicrophone, insecure, Microphone, MICROPHONE_RATE } from "./microphone.js";
+import { announce, clearNotice, clock, enable, explain, meter, pause, press, show, transcript, ui, write } from "./page.js";
 import { Playback } from "./playback.js";
 import { loadSettings } from "./settings.js";
-import { TokenError } from "./token.js";
+import { createTokenSource, TokenError } from "./token.js";
 
 // A second of it, in base64. A microphone that breaks off in the middle of a sentence would leave the
 // server waiting for the end, which it recognizes by silence.
 const SILENCE = btoa("\0".repeat(2 * MICROPHONE_RATE));
 
 let settings;
+let source; // of tokens
 let call = null; // the one that is being opened or held
 let token = null; // the latest
+let tokenUsed = false; // it has opened a session, the only one that it can open
+let finishing = false;
 let soundOn = true;
 let pausedUntil = 0; // no new attempt before this moment, because the server said so
 
@@ -30,27 +33,34 @@ let pausedUntil = 0; // no new attempt before this moment, because the server sa
 // The call
 
 async function start(withMicrophone) {
-  const mine = { abort: new AbortController(), playback: createPlayback() }; // sound needs the click
+  const typing = document.activeElement === ui.line;
+  const mine = { abort: new AbortController() };
   call = mine;
   token = null;
+  tokenUsed = false;
   clearNotice();
   show("connecting", "Connecting", "One moment, please.");
-  ui.end.focus({ preventScroll: true });
+  if (!typing) ui.end.focus({ preventScroll: true });
   announce("Connecting");
   showMicrophone();
-  // Asked for now, because a browser may want the click, and not waited for: a question that nobody
-  // answers must keep nobody from typing.
+  const [connecting, begun] = beginToConnect(mine);
+  await begun;
+  if (mine !== call) return;
+  // Sound and microphone now, because a browser may want the click. They are not waited for: a question
+  // that nobody answers must keep nobody from typing.
+  mine.playback = createPlayback();
   if (withMicrophone) openMicrophone();
 
   let socket;
   try {
-    socket = await connect(settings, { signal: mine.abort.signal, report });
+    socket = await connecting;
   } catch (error) {
     if (mine.abort.signal.aborted) return; // hangUp() has tidied up
     finish("Not connected", "failed");
     fail(error);
     return;
   }
+  tokenUsed = true;
   transcript.clear(); // not before: an attempt that fails must not cost the last conversation
   mine.since = performance.now();
   mine.conversation = new Conversation(socket, { settings, transcript, playback: mine.playback });
@@ -58,8 +68,29 @@ async function start(withMicrophone) {
   show("talking", "Your turn", "");
   announce("The conversation has started");
   tick();
+  if (mine.unsent) send();
   if (!withMicrophone && document.activeElement === ui.end) ui.line.focus({ preventScroll: true });
   animate(mine);
+}
+
+/**
+ * The connection, and a promise for when its WebSocket is on the way, which it is at once if the token is
+ * there: to prepare sound can take longer than all the rest of the click. Without a token nobody waits.
+ */
+function beginToConnect({ abort: { signal } }) {
+  let connecting;
+  const begun = new Promise((resolve) => {
+    connecting = connect(settings, source, {
+      signal,
+      report(attempt, token) {
+        report(attempt, token);
+        if (token) resolve();
+      },
+    });
+    connecting.catch(() => {}); // start() looks at it later
+    setTimeout(resolve);
+  });
+  return [connecting, begun];
 }
 
 /** Each attempt of connect() begins with a new token. */
@@ -86,20 +117,27 @@ function createPlayback() {
   try {
     const playback = new Playback();
     playback.muted = !soundOn;
+    playback.start().catch((failure) => {
+      if (call?.playback === playback) explain(failure);
+    });
     return playback;
   } catch {
     return null;
   }
 }
 
-/** The person has had enough. */
+/** The person has had enough, or has left the page, to which browsers let people come back. */
 function hangUp() {
   const { conversation } = call;
   call.abort.abort();
   clearNotice();
-  if (!conversation) token = null;
-  finish(conversation ? "That was it" : "Ready", "ready");
+  finish(conversation ? "Ended" : "Ready", "ready");
   announce(conversation ? "The conversation has ended" : "Cancelled");
+}
+
+/** Whoever moves to a button is about to press it: then the click need not wait for xAI. */
+function prepare() {
+  if (!call && !finishing && performance.now() >= pausedUntil) source.prepare();
 }
 
 function finish(state, phase) {
@@ -112,7 +150,9 @@ function finish(state, phase) {
   write("connection", conversation && phase === "failed" ? "Lost" : "Closed");
   showMicrophone();
   meter.rest();
+  finishing = true; // the page moves the focus then, and not somebody who wants to start again
   show(phase, state, ended || (phase === "ready" ? "Speak as you would to a person, or type." : ""));
+  finishing = false;
   tick();
 }
 
@@ -213,12 +253,27 @@ function tick() {
   pause(Math.ceil((pausedUntil - performance.now()) / 1000));
 }
 
-/** Expiry bounds the time to connect. A session that is open goes on. */
+/** Not for how long it is good: that bounds the time to connect, and a session that is open goes on. */
 function tokenInWords() {
   if (!token) return call ? "On its way" : "None yet";
-  const left = token.remaining;
-  const lifetime = Number.isNaN(left) ? "" : left > 0 ? `${clock(left)} left` : "expired";
-  return [call && !call.conversation ? "Fresh" : "Used", lifetime].filter(Boolean).join(", ");
+  return tokenUsed ? "Used" : "Not used";
+}
+
+// ---------------------------------------------------------------------------------------------------
+// What is typed
+
+/** Sends the line; if there is no conversation yet, as soon as there is one. */
+function send() {
+  const text = ui.line.value.trim();
+  if (!text) return;
+  if (!call?.conversation) {
+    if (!call && performance.now() >= pausedUntil) start(false);
+    if (call) call.unsent = true;
+    return;
+  }
+  ui.line.value = "";
+  clearNotice();
+  call.conversation.say(text);
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -251,11 +306,10 @@ ui.sound.addEventListener("click", () => {
 });
 ui.composer.addEventListener("submit", (event) => {
   event.preventDefault(); // also what makes the Enter key work
-  const text = ui.line.value.trim();
-  if (!text || !call?.conversation) return;
-  ui.line.value = "";
-  clearNotice();
-  call.conversation.say(text);
+  send();
+});
+addEventListener("pagehide", () => {
+  if (call) hangUp();
 });
 navigator.mediaDevices?.addEventListener("devicechange", offerMicrophone);
 
@@ -263,7 +317,12 @@ document.getElementById("not-running").remove();
 try {
   settings = await loadSettings();
   write("place", settings.isSandbox ? "Sandbox: no key, no bill" : settings.host);
-  ui.talk.disabled = ui.type.disabled = false;
+  if (!isSecureContext) explain(insecure());
+  enable();
+  source = createTokenSource(settings.session);
+  for (const control of [ui.talk, ui.type, ui.line]) {
+    for (const intent of ["pointerover", "focus", "touchstart"]) control.addEventListener(intent, prepare, { passive: true });
+  }
   setInterval(tick, 500); // where nothing is animated
 } catch (error) {
   show("failed", "Not ready", "");

@@ -5,8 +5,6 @@
 // opens one session only, so each attempt has a token of its own.
 
 import { Failure } from "./failure.js";
-import { fetchToken } from "./token.js";
-
 const ATTEMPTS = 3;
 const OPEN_TIMEOUT = 10_000; // ms until the WebSocket is open
 const START_TIMEOUT = 5_000; // from there until session.created
@@ -15,14 +13,15 @@ const START_TIMEOUT = 5_000; // from there until session.created
 class NeverStarted extends Failure {}
 
 /**
- * Resolves with a WebSocket on which the server has started a session. report is told of each step: the
- * attempt's number, and its token as soon as there is one.
+ * Resolves with a WebSocket on which the server has started a session. The tokens come from a source, see
+ * token.js. report is told of each step: the attempt's number, and its token as soon as there is one.
  */
-export async function connect(settings, { signal, report }) {
+export async function connect(settings, source, { signal, report }) {
   for (let attempt = 1; ; attempt++) {
     report(attempt);
-    const token = await fetchToken(settings.session, { signal });
+    const token = await source.take({ signal });
     report(attempt, token);
+    if (token.remaining === 0) throw expired();
     try {
       return await openSession(settings, token, signal);
     } catch (error) {
@@ -52,12 +51,14 @@ function openSession(settings, token, signal) {
       if (effectiveDirective === "connect-src") settle(reject, forbidden(settings));
     };
     document.addEventListener("securitypolicyviolation", onViolation);
-    let timer = setTimeout(() => settle(reject, cannotConnect(settings)), OPEN_TIMEOUT);
+    // The browser does not tell a page why a WebSocket did not open.
+    const notOpened = (cause) => settle(reject, token.remaining === 0 ? expired(cause) : cannotConnect(settings, cause));
+    let timer = setTimeout(notOpened, OPEN_TIMEOUT);
 
     try {
       socket = new WebSocket(settings.realtime, token.protocols);
     } catch (error) {
-      settle(reject, cannotConnect(settings, error));
+      notOpened(error);
       return;
     }
     socket.onopen = () => {
@@ -71,7 +72,7 @@ function openSession(settings, token, signal) {
       if (event.type === "error") complaint = describe(event.error);
     };
     socket.onclose = ({ code, reason }) => {
-      if (!opened) settle(reject, cannotConnect(settings));
+      if (!opened) notOpened();
       else if (complaint) settle(reject, new Failure("The voice service refused the conversation", { advice: `It said: ${complaint}` }));
       else settle(reject, neverStarted(`it was closed before a session started (${closing(code, reason)})`));
     };
@@ -84,7 +85,13 @@ const neverStarted = (what) =>
     hint: `${ATTEMPTS} times in a row the connection opened, and then ${what}.`,
   });
 
-/** The browser does not tell a page why a WebSocket did not open. */
+const expired = (cause) =>
+  new Failure("The token expired before it could open a conversation", {
+    advice: "Try again.",
+    hint: "expires_after in the Caddyfile says for how long a token can open one: 5 minutes, unless configured otherwise. Is it too short, or the server’s clock wrong?",
+    cause,
+  });
+
 const cannotConnect = ({ host, isSandbox }, cause) =>
   new Failure("The voice service cannot be reached", {
     advice: "Check your network, then try again.",

@@ -4,6 +4,7 @@
 // The microphone, as chunks of base64 that the server takes: 16-bit PCM, little-endian, mono.
 
 import { Failure } from "./failure.js";
+import { started } from "./sound.js";
 
 export const MICROPHONE_RATE = 24_000; // Hz
 
@@ -18,6 +19,7 @@ export class Microphone extends EventTarget {
 
   /** Asks for the microphone; onChunk gets each 40 ms of sound. */
   static async open(onChunk) {
+    if (!isSecureContext) throw insecure();
     if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) throw unsupported();
     let stream;
     try {
@@ -55,12 +57,12 @@ export class Microphone extends EventTarget {
       channelCountMode: "explicit", // a stereo microphone becomes mono
       processorOptions: { rate: MICROPHONE_RATE },
     });
-    capture.port.onmessage = ({ data: { pcm, loudness } }) => {
+    source.connect(capture);
+    await started(this.#context);
+    capture.port.onmessage = ({ data: { pcm, loudness } }) => { // which gets what was said meanwhile, too
       this.#loudness = loudness;
       onChunk(btoa(String.fromCharCode(...new Uint8Array(pcm))));
     };
-    source.connect(capture);
-    await this.#context.resume(); // some browsers start it suspended even after a click
   }
 
   /** Muted, it goes on with silence, which tells the server that a sentence has ended. */
@@ -111,10 +113,17 @@ function connectTo(stream) {
 const unsupported = () =>
   new Failure("This browser gives the page no microphone", {
     advice: "Type instead, or try a current browser.",
-    hint: "Browsers give a microphone to pages of https sites and of http://localhost only.",
+  });
+
+/** Browsers give a microphone to pages of https sites and of this machine only. */
+export const insecure = () =>
+  new Failure("This page gets no microphone over http", {
+    advice: "Open it over https to talk. Typing works here, too.",
+    hint: "Caddy serves a site over https if its address in the Caddyfile is a name without http:// in front. On this machine http://localhost will do.",
   });
 
 function explain(error) {
+  if (error instanceof Failure) return error;
   switch (error.name) {
     case "NotAllowedError":
     case "SecurityError":

@@ -24,16 +24,20 @@ export function write(id, text) {
 /** Which controls are there: "ready" or "failed" to start, "connecting" or "talking". */
 export function show(phase, state, detail) {
   const busy = phase === "connecting" || phase === "talking";
-  const hadFocus = ui.running.contains(document.activeElement) || ui.composer.contains(document.activeElement);
+  const hadFocus = ui.running.contains(document.activeElement);
   document.body.dataset.phase = phase;
   ui.starting.hidden = busy;
   ui.running.hidden = !busy;
   ui.end.textContent = phase === "connecting" ? "Cancel" : "End";
-  ui.line.disabled = ui.send.disabled = phase !== "talking";
-  ui.line.placeholder = { connecting: "Connecting…", talking: "Write something" }[phase] ?? "Start first, then type";
+  ui.line.placeholder = { connecting: "Connecting…", talking: "Write something" }[phase] ?? "Type to start";
   write("state", state);
   write("detail", detail);
-  if (!busy && hadFocus) ui.talk.focus({ preventScroll: true }); // what had it is gone or disabled
+  if (!busy && hadFocus) ui.talk.focus({ preventScroll: true }); // what had it is gone
+}
+
+/** From here on a click does something. */
+export function enable() {
+  for (const control of [ui.talk, ui.type, ui.line, ui.send]) control.disabled = false;
 }
 
 /** A failure: what happened, what to do, and folded away what whoever runs the site can do. */
@@ -74,7 +78,7 @@ export function press(button, pressed) {
 
 /** Buttons that have to wait. aria-disabled keeps the keyboard's focus, which disabled would lose. */
 export function pause(seconds) {
-  for (const button of [ui.talk, ui.type]) button.setAttribute("aria-disabled", seconds > 0);
+  for (const button of [ui.talk, ui.type, ui.send]) button.setAttribute("aria-disabled", seconds > 0);
   write("talk", seconds > 0 ? `Try again in ${seconds < 100 ? `${seconds} s` : clock(seconds)}` : "Start talking");
 }
 

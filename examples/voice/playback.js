@@ -4,6 +4,8 @@
 // The agent's voice. Chunks of 16-bit PCM arrive faster than they play, so each is scheduled after the
 // one before, and what is scheduled can be dropped.
 
+import { started } from "./sound.js";
+
 export const PLAYBACK_RATE = 24_000; // Hz
 
 export class Playback {
@@ -13,14 +15,25 @@ export class Playback {
   #waves = new Float32Array(256);
   #queue = new Set();
   #end = 0; // when the last chunk will have been played; no event of the server tells
+  #stuck = false; // whether to wait for the first sound no longer
 
   constructor() {
     this.#meter.fftSize = this.#waves.length;
     this.#meter.connect(this.#volume).connect(this.#context.destination);
-    this.#context.resume(); // some browsers start it suspended even after a click
+  }
+
+  /** Resolves when there is sound; rejected with a Failure on a machine without an output for it. */
+  async start() {
+    try {
+      await started(this.#context);
+    } catch (error) {
+      this.#stuck = true;
+      throw error;
+    }
   }
 
   play(base64) {
+    if (this.#stuck && !this.#running) return; // nothing would ever take it out of the queue
     const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
     const samples = new Int16Array(bytes.buffer, 0, bytes.length >> 1); // little-endian, as every browser's machine is
     if (samples.length === 0) return;
@@ -46,7 +59,11 @@ export class Playback {
   }
 
   get playing() {
-    return this.#context.currentTime < this.#end;
+    return this.#running && this.#context.currentTime < this.#end;
+  }
+
+  get #running() {
+    return this.#context.state === "running";
   }
 
   /** How loud it is at this moment: the root mean square, of at most 1. Still moves when muted. */

@@ -19,7 +19,12 @@ export async function loadSettings() {
       cause,
     });
   }
-  const place = URL.parse(settings.realtime ?? "");
+  let place;
+  try {
+    place = new URL(settings.realtime);
+  } catch {
+    // said below
+  }
   if (!/^wss?:$/.test(place?.protocol)) {
     throw new Failure("The page’s settings are incomplete", {
       advice: "Come back later.",

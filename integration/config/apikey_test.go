@@ -6,6 +6,7 @@ package config
 import (
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,7 +99,6 @@ func TestEmptyAPIKeyFailsTheLoad(t *testing.T) {
 		{"the default", "", "{env.XAI_API_KEY}"},
 		{"an unset variable", "api_key {env.XAI_UNSET_KEY}", "{env.XAI_UNSET_KEY}"},
 		{"a blank variable", "api_key {env.XAI_BLANK_KEY}", "{env.XAI_BLANK_KEY}"},
-		{"a missing file", "api_key {file.DIR/missing}", "{file."},
 		{"an empty file", "api_key {file.DIR/empty}", "{file."},
 		{"several", "api_key {env.XAI_UNSET_KEY}{env.XAI_BLANK_KEY}", "{env.XAI_UNSET_KEY}{env.XAI_BLANK_KEY}"},
 	}
@@ -106,27 +106,87 @@ func TestEmptyAPIKeyFailsTheLoad(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			err := s.Load("http://SITE {\n\txai_ephemeral_token {\n\t\tretries 1\n\t\t" + test.options + "\n\t}\n}\n")
 			if err == nil || !strings.Contains(err.Error(), "api_key: "+test.placeholder) ||
-				!strings.Contains(err.Error(), "is empty; set it, or name another placeholder with the api_key option") {
+				!strings.Contains(err.Error(), "is empty; set it, or name another placeholder") {
 				t.Errorf("got error %v", err)
 			}
 		})
 	}
 }
 
-func TestLiteralAPIKeyIsWarnedOf(t *testing.T) {
-	s := caddytest.Start(t, caddytest.NewUpstream(t), caddytest.Site("rate_limit off"))
-	warned := false
-	for _, entry := range s.Logged() {
-		warned = warned || entry["level"] == "warn" && strings.HasPrefix(entry["msg"].(string), "the API key stands in the config itself")
+// TestHopelessAPIKeyFailsTheLoad has keys of which it is known at load that no
+// request can be made with them.
+func TestHopelessAPIKeyFailsTheLoad(t *testing.T) {
+	s := caddytest.Start(t, caddytest.NewUpstream(t), `http://SITE2 {
+	respond ok
+}`)
+	s.WriteFile("lines", "SECRET1\nSECRET2\n")
+	s.WriteFile("control", "SECRET\a")
+	tests := []struct{ name, key, want string }{
+		{"a missing file", "{file.DIR/missing}", "api_key: {file.DIR/missing} cannot be read: no such file or directory"},
+		{"a folder", "{file.DIR}", "api_key: {file.DIR} cannot be read: is a directory"},
+		{"a file of several lines", "{file.DIR/lines}", "api_key: {file.DIR/lines} has a line break in it"},
+		{"a control character", "{file.DIR/control}", "api_key: {file.DIR/control} has a control character in it"},
+		{"a file without its path", "{file.SECRET-name}", "to read the key from a file, write its path with a slash"},
+		{"the body of the request", "{http.request.body}", "api_key: {http.request.body} cannot be used"},
 	}
-	if !warned {
-		t.Error("no warning was logged")
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			err := s.Load("http://SITE {\n\txai_ephemeral_token /session " + test.key + "\n}\n")
+			if want := s.Expand(test.want); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got error %v, want %s", err, want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "SECRET1") || strings.Contains(err.Error(), "SECRET2")) {
+				t.Errorf("the error %q tells a secret", err)
+			}
+		})
 	}
-	t.Setenv("XAI_TEST_KEY", caddytest.Key)
-	s = caddytest.Start(t, caddytest.NewUpstream(t), strings.Replace(caddytest.Site("rate_limit off"), caddytest.Key, "{env.XAI_TEST_KEY}", 1))
-	for _, entry := range s.Logged() {
-		if entry["level"] == "warn" {
-			t.Errorf("a placeholder was warned of: %v", entry)
-		}
+}
+
+// TestAPIKeyMistakesAreWarnedOf has keys that are probably not meant. Nothing of a
+// key is in the warning.
+func TestAPIKeyMistakesAreWarnedOf(t *testing.T) {
+	t.Setenv("XAI_TEST_KEY", "") // whatever it was, it is so again afterwards
+	const word = "the word behind xai_ephemeral_token is taken for the API key"
+	const literal = "the API key stands in the config itself"
+	tests := []struct {
+		name, key, value string
+		want             []string
+	}{
+		{"nothing wrong", "{env.XAI_TEST_KEY}", "xai-SECRET", nil},
+		{"blanks that nobody sees around it", "{env.XAI_TEST_KEY}", "\ufeff xai-SECRET\u200b\n", nil},
+		{"not ASCII", "{env.XAI_TEST_KEY}", "xai-SECRET–1", []string{"the API key has characters that are not ASCII"}},
+		{"quotes", "{env.XAI_TEST_KEY}", `"xai-SECRET"`, []string{"the API key is in quotes"}},
+		{"other quotes", "{env.XAI_TEST_KEY}", `'xai-SECRET'`, []string{"the API key is in quotes"}},
+		{"a scheme", "{env.XAI_TEST_KEY}", "Bearer xai-SECRET", []string{"the API key begins with Bearer"}},
+		{"a line of a file of variables", "{env.XAI_TEST_KEY}", "XAI_API_KEY=xai-SECRET", []string{"the API key is a line like NAME=value"}},
+		{"a line of a script", "{env.XAI_TEST_KEY}", "export XAI_API_KEY=xai-SECRET", []string{"the API key is a line like NAME=value"}},
+		{"an unexpanded variable", "{env.XAI_TEST_KEY}", "${SECRET}", []string{"the API key has a ${…} in it that nobody expanded"}},
+		{"a path", "{env.XAI_TEST_KEY}", "/run/SECRET", []string{"the API key looks like the path of a file"}},
+		{"a path of Windows", "{env.XAI_TEST_KEY}", `C:\run\SECRET`, []string{"the API key looks like the path of a file"}},
+		{"a placeholder without env", "{XAI_TEST_KEY}", "xai-SECRET",
+			[]string{"{XAI_TEST_KEY} is no placeholder of Caddy's, but the environment has XAI_TEST_KEY; {env.XAI_TEST_KEY} is probably meant"}},
+		{"a variable of a shell", "${XAI_TEST_KEY}", "xai-SECRET", []string{"the API key has a ${…} in it that nobody expanded", literal}},
+		{"a literal", "xai-SECRET", "", []string{literal}},
+		{"a literal with a scheme", `"Bearer xai-SECRET"`, "", []string{"the API key begins with Bearer", literal}},
+		{"a word without its slash", "session", "", []string{word}},
+		{"words without their slash", "api/session", "", []string{word}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("XAI_TEST_KEY", test.value)
+			s := caddytest.Start(t, caddytest.NewUpstream(t), "http://SITE {\n\t@session path /session\n\txai_ephemeral_token @session "+test.key+"\n}\n")
+			var got []string
+			for _, entry := range s.Logged() {
+				if entry["level"] == "warn" {
+					got = append(got, entry["msg"].(string))
+				}
+			}
+			if !slices.EqualFunc(got, test.want, strings.HasPrefix) {
+				t.Errorf("warned %q, want %q", got, test.want)
+			}
+			if all := strings.Join(got, " "); strings.Contains(all, "SECRET") {
+				t.Errorf("%q tells a secret", all)
+			}
+		})
 	}
 }

@@ -203,6 +203,7 @@ func TestNativeJSONErrors(t *testing.T) {
 		{"a window that is no duration", `"rate_limits": [{"count": 1, "window": "soon"}]`, `invalid duration "soon"`},
 
 		{"expires_after too long", `"expires_after": "2h"`, "expires_after: 2h0m0s is out of range; it takes whole seconds from 1s to 1h"},
+		{"expires_after in nanoseconds", `"expires_after": 5`, "a number without a unit is in nanoseconds, so write \"5s\" or \"5m\""},
 		{"expires_after a second too long", `"expires_after": "3601s"`, "expires_after: 1h0m1s is out of range"},
 		{"expires_after with a fraction", `"expires_after": "1500ms"`, "expires_after: 1.5s is out of range; it takes whole seconds from 1s to 1h"},
 		{"expires_after without a unit", `"expires_after": 300`, "expires_after: 300ns is out of range; it takes whole seconds from 1s to 1h"},

@@ -12,8 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
 )
 
 // documentedHash is that of the password in the documentation's sites.
@@ -150,9 +151,7 @@ func TestPlacement(t *testing.T) {
 			up := caddytest.NewUpstream(t)
 			s := p.start(t, up, p.without)
 			want := restOfSite(s)
-			if err := s.Load(p.with); err != nil {
-				t.Fatal(err)
-			}
+			s.Reload(p.with)
 			for what, got := range restOfSite(s) {
 				if got != want[what] {
 					t.Errorf("%s: got %s, without the line %s", what, got, want[what])

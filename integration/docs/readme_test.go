@@ -16,9 +16,10 @@ import (
 	"testing"
 	"unicode"
 
-	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
 )
 
 // block is a code block of the documentation.

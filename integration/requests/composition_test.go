@@ -29,7 +29,7 @@ http://SITE {
 		retries 0
 		rate_limit 1 1h {header.X-User}
 	}
-	xai_ephemeral_token /keyless {header.X-Key} {
+	xai_ephemeral_token /keyed {header.X-Key} {
 		endpoint UPSTREAM
 	}
 	xai_ephemeral_token /page `+caddytest.Key+` {
@@ -55,9 +55,9 @@ http://SITE {
 		{"cross-origin", "POST", "/session", []string{"Origin", `https://evil".example.com`}, nil, 403, "cross-origin request refused"},
 		{"another method", "PUT", "/session", nil, nil, 405, "method not allowed"},
 		{"over the limit", "POST", "/session", []string{"X-User", "used up"}, nil, 429, "too many requests"},
-		{"no key", "POST", "/keyless", nil, nil, 500, "the server has no usable API key"},
-		{"a key that is no header", "POST", "/keyless", []string{"X-Key", "a\tb\x80\"\\"}, status(401), 502, "xAI refused the API key of the server"},
-		{"a bad key", "POST", "/session", nil, status(401), 502, "xAI refused the API key of the server"},
+		{"no key", "POST", "/keyed", nil, nil, 500, "the server has no usable API key"},
+		{"a key that is no header", "POST", "/keyed", []string{"X-Key", "a\tb\x80\"\\"}, status(401), 502, "xAI refused the API key of the server"},
+		{"a bad key", "POST", "/keyed", []string{"X-Key", "revoked"}, status(401), 502, "xAI refused the API key of the server"},
 		{"a bad request", "POST", "/session", nil, garbage, 502, "xAI refused the request"},
 		{"a redirect", "POST", "/session", nil, status(302, "Location", `/"`), 502, "xAI answered with a redirect"},
 		{"xAI is down", "POST", "/session", nil, status(500), 502, "xAI failed"},

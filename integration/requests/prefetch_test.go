@@ -61,9 +61,7 @@ func TestPrefetchedToken(t *testing.T) {
 		}
 	})
 	t.Run("costs the client its limit", func(t *testing.T) {
-		if err := s.Load(caddytest.Site("rate_limit 2 1h", "prefetch 2")); err != nil {
-			t.Fatal(err)
-		}
+		s.Reload(caddytest.Site("rate_limit 2 1h", "prefetch 2"))
 		for _, want := range []int{200, 200, 429, 429} {
 			if got := s.Post(); got.StatusCode != want {
 				t.Errorf("got %d, want %d", got.StatusCode, want)

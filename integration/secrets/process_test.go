@@ -55,7 +55,7 @@ func TestNothingSecretIsPrintedOrStored(t *testing.T) {
 	caddytest.DecodeToken(t, s.Post())
 	mustRun("reload", "--force", "--address", strings.TrimPrefix(s.AdminURL, "http://"), "--config", config)
 	s.Reloaded = true
-	up.Script(sandbox.Answer(http.StatusUnauthorized, `{"error":"no `+caddytest.Key+`"}`))
+	up.Script(sandbox.Answer(http.StatusNotFound, `{"error":"no `+caddytest.Key+`"}`))
 	if got := s.Post(); got.StatusCode != http.StatusBadGateway {
 		t.Errorf("got %d, want 502", got.StatusCode)
 	}

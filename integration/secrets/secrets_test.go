@@ -6,6 +6,7 @@ package secrets
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,7 +30,12 @@ func TestNoSecretLeaks(t *testing.T) {
 	ca := caddytest.NewAuthority(t, t.TempDir())
 	ca.IssueServer("named", []string{caddytest.Key + ".example.com"})
 	named := caddytest.NewRawTLSUpstream(t, &tls.Config{Certificates: []tls.Certificate{ca.Load("named")}, MinVersion: tls.VersionTLS12})
-	s := caddytest.Start(t, up, strings.NewReplacer("RAW", raw.URL, "NAMED", named.URL, "CA_FILE", filepath.ToSlash(ca.Dir)+"/ca.crt").Replace(`
+	statuses := []int{301, 400, 401, 403, 404, 422, 429, 500, 501, 503}
+	var handlers strings.Builder // one for each, since it would remember a refusal
+	for _, status := range statuses {
+		fmt.Fprintf(&handlers, "\txai_ephemeral_token /status/%d {env.XAI_TEST_KEY} {\n\t\tendpoint UPSTREAM\n\t\ttimeout 300ms\n\t}\n", status)
+	}
+	s := caddytest.Start(t, up, strings.NewReplacer("HANDLERS", handlers.String(), "RAW", raw.URL, "NAMED", named.URL, "CA_FILE", filepath.ToSlash(ca.Dir)+"/ca.crt").Replace(`
 http://SITE {
 	tracing
 	log {
@@ -71,6 +77,7 @@ http://SITE {
 			tls_server_name api.x.ai
 		}
 	}
+	HANDLERS
 	handle_errors {
 		respond "{err.status_code} {err.message} {err.trace} {err.id}"
 	}
@@ -95,10 +102,10 @@ http://SITE {
 	ask("/session")
 	ask("/session", "Sec-Fetch-Site", "cross-site")
 	echo := `{"error":{"message":"no ` + caddytest.Key + ` and no xai-realtime-client-secret-scripted"}}`
-	for _, status := range []int{301, 400, 401, 403, 404, 422, 429, 500, 501, 503} {
+	for _, status := range statuses {
 		fault := sandbox.Answer(status, echo, "X-Request-Id", caddytest.Key, "Location", "http://"+caddytest.Key, "Retry-After", "9")
 		up.Script(fault) // with a wait that does not fit, so there is no retry
-		ask("/session")
+		ask(fmt.Sprintf("/status/%d", status))
 	}
 	for _, body := range []string{
 		`{"token":"xai-realtime-client-secret-scripted"}`, `{"value":"xai-realtime-client-secret- scripted"}`,

@@ -21,14 +21,15 @@ import (
 // contract names.
 func TestUpstreamFailures(t *testing.T) {
 	up := caddytest.NewUpstream(t)
+	up.APIKey = "" // each case has a key of its own, since refusals are remembered
 	s := caddytest.Start(t, up, `
 http://SITE {
-	xai_ephemeral_token /session `+caddytest.Key+` {
+	xai_ephemeral_token /session {header.X-Key} {
 		endpoint UPSTREAM
 		rate_limit off
 		timeout 900ms
 	}
-	xai_ephemeral_token /once `+caddytest.Key+` {
+	xai_ephemeral_token /once {header.X-Key} {
 		endpoint UPSTREAM
 		rate_limit off
 		timeout 300ms
@@ -89,7 +90,7 @@ http://SITE {
 			before := len(up.Requests())
 			up.Script(test.faults...)
 			start := time.Now()
-			got := s.Do(http.MethodPost, s.URL+test.path)
+			got := s.Do(http.MethodPost, s.URL+test.path, "X-Key", test.name)
 			if elapsed := time.Since(start); elapsed > 1900*time.Millisecond {
 				t.Errorf("it took %s", elapsed)
 			}

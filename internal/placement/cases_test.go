@@ -4,13 +4,10 @@
 package placement_test
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 // verdict is what is said of a place.
@@ -71,23 +68,17 @@ func TestCases(t *testing.T) {
 			s := world.serve(t, string(config))
 			checkVerdict(t, s.warnings(), test.verdict, test.names)
 			for _, at := range test.mints {
-				if host, path, _ := strings.Cut(at, "/"); !s.mints("POST", host, "/"+path) {
+				if host, path, _ := strings.Cut(at, "/"); !s.mints(host, "/"+path) {
 					t.Errorf("%s gave no token", at)
 				}
 			}
 			for _, at := range test.refuses {
-				if host, path, _ := strings.Cut(at, "/"); s.mints("POST", host, "/"+path) {
+				if host, path, _ := strings.Cut(at, "/"); s.mints(host, "/"+path) {
 					t.Errorf("%s gave a token", at)
 				}
 			}
 			loaded := len(s.warnings())
-			var validated caddy.Config
-			if err := json.Unmarshal(s.config, &validated); err != nil {
-				t.Fatal(err)
-			}
-			if err := caddy.Validate(&validated); err != nil {
-				t.Fatal(err)
-			}
+			s.validate(s.config)
 			checkVerdict(t, s.warnings()[loaded:], test.verdict, test.names)
 		})
 	}

@@ -4,10 +4,12 @@
 package placement
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
 
@@ -34,50 +36,53 @@ func (w *walk) change(h *rewrite.Rewrite, s *state) bool {
 			return false
 		}
 	}
-	r := w.requestFor(s)
-	known.Rewrite(r, caddy.NewEmptyReplacer())
+	r := *w.requestFor(s)
+	r.URL = &url.URL{Path: s.path}
+	known.Rewrite(&r, caddy.NewEmptyReplacer())
 	if r.URL.Path != s.path {
-		s.changed = &change{changeName(h), s.path, r.URL.Path, h.StripPathPrefix != "", s.block}
+		s.changed = &change{changeName(h, s), s.path, r.URL.Path, h.StripPathPrefix != "", s.block}
 	}
 	s.method, s.path = r.Method, r.URL.Path
 	return true
 }
 
-func changeName(h *rewrite.Rewrite) string {
+func changeName(h *rewrite.Rewrite, s *state) string {
 	switch {
 	case strings.Contains(h.URI, filePlaceholder):
-		return "try_files"
+		return s.fileBy
 	case h.URI != "":
 		return "rewrite"
 	}
 	return "uri"
 }
 
-// changesBefore returns the rewrites that stand directly on the way to a level,
-// from the outside in, with the routes that they are in.
-func (w *walk) changesBefore(depth int) []*rewrite.Rewrite {
-	var changes []*rewrite.Rewrite
-	collect := func(handlers []any) {
-		for _, handler := range handlers {
+// directRewrite is a rewrite that stands on the way itself, in no block beside it.
+type directRewrite struct {
+	*rewrite.Rewrite
+	depth int              // of its list of routes
+	route *caddyhttp.Route // nil if that leads to the handler
+}
+
+// findRewrites finds those of all levels, from the outside in.
+func (w *walk) findRewrites() {
+	for depth, level := range w.chain.levels {
+		for i := range level.routes[:level.index] {
+			route := &level.routes[i]
+			if route.Terminal {
+				continue
+			}
+			for _, handler := range route.Handlers {
+				if change, ok := handler.(*rewrite.Rewrite); ok {
+					w.rewrites = append(w.rewrites, directRewrite{change, depth, route})
+				}
+			}
+		}
+		for _, handler := range w.handlersOf(level.route())[:level.position] {
 			if change, ok := handler.(*rewrite.Rewrite); ok {
-				changes = append(changes, change)
+				w.rewrites = append(w.rewrites, directRewrite{change, depth, nil})
 			}
 		}
 	}
-	for i, level := range w.chain.levels {
-		if i > depth {
-			break
-		}
-		for j := range level.routes[:level.index] {
-			if route := &level.routes[j]; !route.Terminal {
-				collect(w.handlersOf(route))
-			}
-		}
-		if i < depth {
-			collect(w.handlersOf(level.route())[:level.position])
-		}
-	}
-	return changes
 }
 
 // maxClientPaths bounds how many paths of clients are tried for one path of a
@@ -88,10 +93,12 @@ const maxClientPaths = 16
 // depth sees path: what was taken away on the way is put back.
 func (w *walk) clientPaths(path string, depth int) []string {
 	paths := []string{path}
-	changes := w.changesBefore(depth)
-	for _, change := range slices.Backward(changes) {
+	for _, change := range slices.Backward(w.rewrites) {
+		if change.depth > depth || change.depth == depth && change.route == nil {
+			continue
+		}
 		for _, seen := range paths {
-			before, ok := undo(change, seen)
+			before, ok := undo(change.Rewrite, seen)
 			if ok && len(paths) < maxClientPaths && !slices.Contains(paths, before) {
 				paths = append(paths, before)
 			}
@@ -127,24 +134,24 @@ func undo(h *rewrite.Rewrite, path string) (string, bool) {
 // through, whatever else stands there.
 func (w *walk) fitsChain(path string) bool {
 	s := state{path: path, askedFor: path}
-	apply := func(handlers []any) {
-		for _, handler := range handlers {
-			if change, ok := handler.(*rewrite.Rewrite); ok {
-				w.change(change, &s)
+	rewrites := w.rewrites
+	for depth, level := range w.chain.levels {
+		matched := false
+		for ; len(rewrites) > 0 && rewrites[0].depth == depth; rewrites = rewrites[1:] {
+			change := rewrites[0]
+			if change.route == nil && !matched {
+				matched = true
+				if w.matches(level.route(), &s) == no {
+					return false
+				}
+			}
+			if change.route == nil || w.matches(change.route, &s) != no {
+				w.change(change.Rewrite, &s)
 			}
 		}
-	}
-	for _, level := range w.chain.levels {
-		for j := range level.routes[:level.index] {
-			route := &level.routes[j]
-			if !route.Terminal && w.matches(route, &s) != no {
-				apply(w.handlersOf(route))
-			}
-		}
-		if w.matches(level.route(), &s) == no {
+		if !matched && w.matches(level.route(), &s) == no {
 			return false
 		}
-		apply(w.handlersOf(level.route())[:level.position])
 	}
 	return true
 }

@@ -52,7 +52,10 @@ func (w *walk) matchFile(m *fileserver.MatchFile, s *state) answer {
 				continue
 			}
 		}
-		s.file = relative
+		s.file, s.fileBy = relative, "try_files"
+		if len(m.SplitPath) > 0 {
+			s.fileBy = "php_fastcgi"
+		}
 		return yes
 	}
 	s.missing = true

@@ -89,56 +89,61 @@ func (w *walk) tires() bool {
 }
 
 func (w *walk) followRoutes(routes caddyhttp.RouteList, s state, after next) outcome {
-	if len(routes) == 0 {
-		return after(s)
-	}
-	if w.tires() {
-		return outcome{}
-	}
-	route := &routes[0]
-	rest := func(s state) outcome { return w.followRoutes(routes[1:], s, after) }
-	onWay := w.chain.isOnWay(route)
-
-	inGroup := s.groups[route.Group] // of no group: no
-	matches := no
-	if inGroup != yes || route.Group == "" {
-		matches = w.matches(route, &s)
-	}
-	if onWay && !w.beyond {
-		if matches == no || inGroup == yes {
-			return w.miss(route, s)
+	for i := range routes {
+		if w.tires() {
+			return outcome{}
 		}
-		s.assumed = s.assumed || matches == maybe
-		matches = yes
+		route := &routes[i]
+		inGroup := no
+		if route.Group != "" {
+			inGroup = s.groups[route.Group]
+		}
+		matches := no
+		if inGroup != yes {
+			matches = w.matches(route, &s)
+		}
+		if !w.beyond && w.chain.isOnWay(route) {
+			if matches == no {
+				return w.miss(route, s, inGroup == yes)
+			}
+			s.assumed = s.assumed || matches == maybe
+			matches = yes
+		}
+		if matches == no || w.isOvertaken(routes[i:], matches, &s) {
+			continue
+		}
+		rest := func(s state) outcome { return w.followRoutes(routes[i+1:], s, after) }
+		if matches == yes && inGroup == no {
+			return w.enter(route, s, rest)
+		}
+		// Most that depends on the request only decorates it: no need to go two ways.
+		if w.decorate(route, &s) {
+			continue
+		}
+		without := s
+		without.fileError = false
+		return merge(w.enter(route, s, rest), rest(without))
 	}
-	if inGroup == maybe {
-		matches = min(matches, maybe)
-	}
-	// A try_files with a query is several routes. It is its last that counts, as the
-	// last file of one without.
-	if matches == maybe && s.missing && route.Group != "" && len(routes) > 1 && routes[1].Group == route.Group && w.isTryFiles(route) {
-		matches = no
-	}
+	return after(s)
+}
+
+// isOvertaken reports whether a route is one of those that a try_files with a query
+// is made of, and has no file. It is the last of them that counts, as it is the last
+// file of a try_files that is one route.
+func (w *walk) isOvertaken(routes caddyhttp.RouteList, matches answer, s *state) bool {
+	missing := s.missing
 	s.missing = false
-	switch matches {
-	case no:
-		return rest(s)
-	case yes:
-		return w.enter(route, s, rest)
-	}
-	// Most that depends on the request only decorates it: no need to go two ways.
-	if decorated, ok := w.decorate(route, s); ok {
-		return rest(decorated)
-	}
-	without := s
-	without.fileError = false
-	return merge(w.enter(route, s, rest), rest(without))
+	return missing && matches == maybe && len(routes) > 1 &&
+		routes[0].Group != "" && routes[0].Group == routes[1].Group && w.isTryFiles(&routes[0])
 }
 
 // miss is the end of a request that does not get into a route on the way.
-func (w *walk) miss(route *caddyhttp.Route, s state) outcome {
+func (w *walk) miss(route *caddyhttp.Route, s state, isGroupTaken bool) outcome {
 	if s.doubtful {
 		return outcome{}
+	}
+	if isGroupTaken {
+		return w.take(s, "handle", false)
 	}
 	if s.changed != nil {
 		before := s
@@ -230,7 +235,7 @@ func (w *walk) followInvoke(invoke *caddyhttp.Invoke, s state, after next) outco
 		return outcome{}
 	}
 	outside := s.block
-	s.block = &block{kind: "named route " + invoke.Name}
+	s.block = &block{kind: "the named route " + invoke.Name}
 	return w.followRoutes(w.namedRoute(invoke.Name, route), s, func(s state) outcome {
 		s.block = outside
 		return after(s)
@@ -298,29 +303,35 @@ func (w *walk) followOther(handler any, s state, after next) outcome {
 
 // decorate has a route that may or may not take the request leave its mark, if all
 // of its handlers pass the request on as it is.
-func (w *walk) decorate(route *caddyhttp.Route, s state) (state, bool) {
-	if s.fileError {
-		return s, false
+func (w *walk) decorate(route *caddyhttp.Route, s *state) bool {
+	if s.fileError || route.Terminal {
+		return false
 	}
-	s.file = ""
-	for _, handler := range w.handlersOf(route) {
+	handlers := w.handlersOf(route)
+	for _, handler := range handlers {
 		switch h := handler.(type) {
-		case *caddyhttp.VarsMiddleware:
-			s.setVars(*h, maybe)
+		case *caddyhttp.VarsMiddleware, *caddyauth.Authentication:
 		case *headers.Handler:
 			if changesHost(h.Request) {
-				return s, false
+				return false
 			}
-		case *caddyauth.Authentication:
-			s.signedIn = max(s.signedIn, maybe)
 		default:
 			if !passesOn[moduleName(handler)] {
-				return s, false
+				return false
 			}
 		}
 	}
+	for _, handler := range handlers {
+		switch h := handler.(type) {
+		case *caddyhttp.VarsMiddleware:
+			s.setVars(*h, maybe)
+		case *caddyauth.Authentication:
+			s.signedIn = max(s.signedIn, maybe)
+		}
+	}
+	s.file = ""
 	s.satisfy(route.Group, maybe)
-	return s, true
+	return true
 }
 
 func responseName(h *caddyhttp.StaticResponse) string {

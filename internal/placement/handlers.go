@@ -51,17 +51,17 @@ func (w *walk) blockKind(route *caddyhttp.Route, subroute *caddyhttp.Subroute) s
 	if len(subroute.Routes) > 0 {
 		if first := w.handlersOf(&subroute.Routes[0]); len(first) == 1 {
 			if r, ok := first[0].(*rewrite.Rewrite); ok && r.StripPathPrefix != "" {
-				return "handle_path block"
+				return "a handle_path block"
 			}
 		}
 	}
 	switch {
 	case route.Group != "":
-		return "handle block"
+		return "a handle block"
 	case route.Terminal:
-		return "site block"
+		return "a site block"
 	}
-	return "handle or route block"
+	return "a handle or route block"
 }
 
 // patternOf returns the paths that a route names.

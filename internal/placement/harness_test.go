@@ -109,24 +109,30 @@ type site struct {
 // anyPort is the port that the Caddyfiles of the tests name.
 var anyPort = regexp.MustCompile(`:8000\b`)
 
-// serve loads a Caddyfile, and serves it until the test ends.
-func (w *world) serve(t *testing.T, config string) *site {
+// newSite returns a site that has an address and nothing else yet.
+func newSite(t *testing.T, w *world) *site {
 	t.Helper()
 	transport := &http.Transport{}
-	s := &site{t: t, world: w, log: filepath.Join(t.TempDir(), "caddy.log"), client: &http.Client{
+	t.Cleanup(transport.CloseIdleConnections)
+	s := &site{t: t, world: w, log: filepath.Join(t.TempDir(), "caddy.log"), address: freeAddress(t), client: &http.Client{
 		Transport:     transport,
 		Timeout:       20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+	w.setEnv(t, s.address)
+	return s
+}
+
+// serve loads a Caddyfile, and serves it until the test ends.
+func (w *world) serve(t *testing.T, config string) *site {
+	t.Helper()
+	s := newSite(t, w)
 	t.Cleanup(func() {
-		transport.CloseIdleConnections()
 		if err := caddy.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
 	for attempt := 1; ; attempt++ {
-		s.address = freeAddress(t)
-		w.setEnv(t, s.address)
 		s.config = s.adapt(config)
 		err := caddy.Load(s.config, true)
 		if err == nil {
@@ -136,6 +142,20 @@ func (w *world) serve(t *testing.T, config string) *site {
 		if !errors.Is(err, syscall.EADDRINUSE) || attempt == 5 {
 			t.Fatal(err)
 		}
+		s.address = freeAddress(t)
+		w.setEnv(t, s.address)
+	}
+}
+
+// validate does what caddy validate does.
+func (s *site) validate(config []byte) {
+	s.t.Helper()
+	var parsed caddy.Config
+	if err := json.Unmarshal(config, &parsed); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := caddy.Validate(&parsed); err != nil {
+		s.t.Fatal(err)
 	}
 }
 
@@ -196,13 +216,13 @@ func (s *site) warnings() []string {
 }
 
 // mints asks for a token, and reports whether one was minted.
-func (s *site) mints(method, host, path string, header ...string) bool {
+func (s *site) mints(host, path string, header ...string) bool {
 	s.t.Helper()
 	before := s.world.minted.Load()
-	status, _ := s.ask(method, host, path, header...)
+	status, _ := s.ask(http.MethodPost, host, path, header...)
 	got := s.world.minted.Load() - before
 	if isToken := status == http.StatusOK && got == 1; got > 1 || !isToken && got != 0 {
-		s.t.Errorf("%s %s minted %d tokens, with status %d", method, path, got, status)
+		s.t.Errorf("%s minted %d tokens, with status %d", path, got, status)
 	}
 	return got == 1
 }

@@ -71,7 +71,8 @@ func TestOrderOfProvisioning(t *testing.T) {
 // is being loaded, and the third not begun, but the matchers of all live.
 func expectStages(t *testing.T, name string, routes caddyhttp.RouteList, current int) {
 	t.Helper()
-	for i, route := range routes {
+	for i := range routes {
+		route := &routes[i]
 		if len(route.MatcherSets) != 1 || len(route.MatcherSetsRaw) != 0 {
 			t.Errorf("%s: the matchers of route %d are not live", name, i)
 		}

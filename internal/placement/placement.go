@@ -57,7 +57,7 @@ func (p Place) String() string {
 
 // maxSteps bounds how many routes are looked at for one handler. A site has some
 // dozens; what needs more is unsure.
-const maxSteps = 20_000
+const maxSteps = 10_000
 
 // Of returns the place of a handler and warnings about it, each a sentence. It must
 // be called while the handler is being provisioned with ctx, and before it changes
@@ -89,6 +89,7 @@ type walk struct {
 	modules  map[*caddyhttp.Route][]any
 	matchers map[*caddyhttp.Route]caddyhttp.MatcherSets
 	negated  map[*caddyhttp.MatchNot][]caddyhttp.MatcherSet
+	rewrites []directRewrite
 	named    map[string]caddyhttp.RouteList
 
 	disk    disk
@@ -118,20 +119,24 @@ func newWalk(ctx caddy.Context, handler Handler) *walk {
 	// but the groups of regular expressions.
 	vars := context.WithValue(context.Background(), caddyhttp.VarsCtxKey, map[string]any{})
 	vars = context.WithValue(vars, caddy.ReplacerCtxKey, caddy.NewEmptyReplacer())
-	w.request = (&http.Request{Header: http.Header{}}).WithContext(vars)
+	w.request = (&http.Request{Header: http.Header{}, URL: new(url.URL)}).WithContext(vars)
 
 	w.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	w.findChain()
+	w.findRewrites()
 	return w
 }
 
 // requestFor returns the request as matchers see it in a state.
 func (w *walk) requestFor(s *state) *http.Request {
+	if r := w.request; r.Method == s.method && r.Host == s.host && r.URL.Path == s.path {
+		return r
+	}
 	r := *w.request
 	r.Method, r.Host = s.method, s.host
 	r.URL = &url.URL{Path: s.path}
-	r.RequestURI = r.URL.RequestURI()
-	return &r
+	w.request = &r
+	return w.request
 }
 
 func (w *walk) place() Place {

@@ -18,6 +18,14 @@ import (
 
 func init() {
 	caddy.RegisterModule(probe{})
+	caddy.RegisterModule(guest{})
+	caddy.RegisterModule(rateLimit{})
+	httpcaddyfile.RegisterHandlerDirective("rate_limit", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		for h.Next() || h.NextBlock(0) || h.NextBlock(1) || h.NextBlock(2) {
+			continue
+		}
+		return new(rateLimit), nil
+	})
 	httpcaddyfile.RegisterHandlerDirective("placement_probe", func(httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return new(probe), nil
 	})
@@ -81,8 +89,8 @@ func runProbes(t testing.TB, httpApp string, do func(ctx caddy.Context, p *probe
 
 // reaches sends a request through a server, and reports whether a probe of that name
 // got it.
-func reaches(server *caddyhttp.Server, method, host, path, name string, header http.Header) (reached bool) {
-	req := httptest.NewRequest(method, "http://"+host+path, nil)
+func reaches(t *testing.T, server *caddyhttp.Server, method, host, path, name string, header http.Header) (reached bool) {
+	req := httptest.NewRequestWithContext(t.Context(), method, "http://"+host+path, nil)
 	req.Header = header
 	recorder := httptest.NewRecorder()
 	defer func() {
@@ -92,4 +100,23 @@ func reaches(server *caddyhttp.Server, method, host, path, name string, header h
 	}()
 	server.ServeHTTP(recorder, req)
 	return reached
+}
+
+// guest is a handler of which nothing is known.
+type guest struct{}
+
+func (guest) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.placement_guest", New: func() caddy.Module { return new(guest) }}
+}
+
+func (*guest) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return next.ServeHTTP(w, r)
+}
+
+// rateLimit stands in for github.com/mholt/caddy-ratelimit, which is not compiled in
+// here: its name is known to pass requests on.
+type rateLimit struct{ guest }
+
+func (rateLimit) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.rate_limit", New: func() caddy.Module { return new(rateLimit) }}
 }

@@ -81,25 +81,40 @@ func leaveOut(directive, path string) string {
 }
 
 func (w *walk) sayTaken(at *arrival) string {
-	inBlock := at.block != nil && at.changed != nil && at.changed.block == at.block && !at.changed.strips
+	c := at.changed
+	line := w.directive(at, at.outcome.path)
+	if c != nil && c.by == at.by { // php_fastcgi, which changes paths for itself
+		line = w.directive(at, c.from)
+	}
 	switch {
 	case at.by == "" && at.block == nil:
 		return "a site block or terminal route before it takes all requests like it; move it into that block"
+	case at.by == "handle":
+		return "a handle block before it takes these requests, and Caddy uses only the first one that does; move it into that block"
+	case at.by == "try_files":
+		return "try_files ends it with an error first; " + w.giveOwnHandle(at.by, at.path, "in its place")
 	case strings.HasPrefix(at.by, "another "):
 		return at.by + " before it answers the same requests; remove one of the two, or give them different paths"
-	case inBlock:
-		return fmt.Sprintf("%s changes the path to %s in %s before it, where %s then answers; inside that block, write handle %s { %s } and put %[1]s and what follows it into a handle { } beside it, both after the sign-in if there is one",
-			at.changed.by, at.changed.to, at.block.text(), at.by, at.changed.from, w.name)
+	case at.block != nil && c != nil && c.block == at.block && c.by != at.by && !c.strips:
+		return fmt.Sprintf("%s changes the path to %s in %s before it, where %s then answers; %s",
+			c.by, c.to, at.block.text(), at.by, w.giveOwnHandle(c.by, c.from, "in that block"))
 	case at.block != nil && movesAhead(at.by):
-		return fmt.Sprintf("%s in %s before it answers first; %s and write %s inside that block",
-			at.by, at.block.text(), leaveOut(at.by, at.outcome.path), w.directive(at, at.outcome.path))
+		return fmt.Sprintf("%s in %s before it answers first; %s and move it into that block as %s",
+			at.by, at.block.text(), leaveOut(at.by, at.outcome.path), line)
 	case at.block != nil:
-		return fmt.Sprintf("%s in %s before it answers first; write %s inside that block, after its sign-in if it has one and before %[1]s",
-			at.by, at.block.text(), w.directive(at, at.outcome.path))
+		return fmt.Sprintf("%s in %s before it answers first; move it into that block as %s, after the sign-in if there is one and before %[1]s",
+			at.by, at.block.text(), line)
 	case movesAhead(at.by) && at.asked.path != "":
 		return fmt.Sprintf("%s before it answers first; %s", at.by, leaveOut(at.by, at.outcome.path))
 	}
-	return fmt.Sprintf("%s before it answers first; write %s before %[1]s and after the sign-in if there is one", at.by, w.directive(at, at.outcome.path))
+	return fmt.Sprintf("%s before it answers first; write %s before %[1]s and after the sign-in if there is one", at.by, line)
+}
+
+// giveOwnHandle advises two handles beside each other, so that whatever changes the
+// path does so in the other one.
+func (w *walk) giveOwnHandle(by, path, where string) string {
+	return fmt.Sprintf("%s, write handle %s { %s } and beside it handle { } with %s and what comes after it, both after the sign-in if there is one",
+		where, path, w.name, by)
 }
 
 // movesAhead reports whether Caddy puts a directive before this one wherever it is
@@ -109,11 +124,10 @@ func movesAhead(directive string) bool {
 }
 
 func (b *block) text() string {
-	article := "a "
 	if b.pattern != "" {
-		return article + b.kind + " for " + b.pattern
+		return b.kind + " for " + b.pattern
 	}
-	return article + b.kind
+	return b.kind
 }
 
 func (w *walk) sayChanged(at *arrival) string {
@@ -126,8 +140,9 @@ func (w *walk) sayChanged(at *arrival) string {
 		return fmt.Sprintf("%s is taken away from its path before it (handle_path or uri strip_prefix), which leaves %s; write %s",
 			strings.TrimSuffix(c.from, c.to), c.to, w.directive(at, c.to))
 	case c.by == "try_files":
-		return fmt.Sprintf("try_files changes the path to %s first; write handle %s { %s } and put try_files and what serves its files into a handle { } beside it, both after the sign-in if there is one",
-			c.to, c.from, w.name)
+		return fmt.Sprintf("try_files changes the path to %s first; %s", c.to, w.giveOwnHandle(c.by, c.from, "in its place"))
+	case c.by == "php_fastcgi":
+		return fmt.Sprintf("php_fastcgi changes the path to %s first; write %s before php_fastcgi and after the sign-in if there is one", c.to, w.directive(at, c.from))
 	}
 	return fmt.Sprintf("%s changes the path to %s first; %s", c.by, c.to, leaveOut(c.by, c.from))
 }
@@ -150,7 +165,7 @@ func (w *walk) sayExcluded(at *arrival) string {
 	case pattern != "":
 		return fmt.Sprintf("the handle block or matcher around it lets only %s through; write one path in both places", pattern)
 	}
-	return "the matchers around it exclude each other; write it in a block that this request gets into"
+	return "the matchers around it exclude each other; move it into a block that this request gets into"
 }
 
 func (w *walk) sayWithoutSignIn(at *arrival, signIn string) string {
@@ -158,16 +173,18 @@ func (w *walk) sayWithoutSignIn(at *arrival, signIn string) string {
 	if at.named {
 		hosts = append(hosts, at.host)
 	}
-	return fmt.Sprintf("%s %s%s gives tokens to anybody: visitors of this site sign in by %s, but not for that path; write %s inside the block of that %[4]s, after it and before what answers there",
-		w.handler.Methods[0], pathText(at), atHosts(hosts), signIn, w.directive(at, at.path))
+	return fmt.Sprintf("%s %s%s gives tokens to anybody: visitors of this site sign in by %s, but not for that path; move it into the block of that %s as %s, after it and before what answers there",
+		w.handler.Methods[0], pathText(at), atHosts(hosts), signIn, signIn, w.directive(at, at.path))
 }
 
 func (w *walk) sayCacheControl(at *arrival, value string) string {
+	const ofAnswers = "the Cache-Control: no-store of the answers to"
+	asked := w.handler.Methods[0] + " " + pathText(at)
 	if value == "" {
-		value = "nothing"
+		return fmt.Sprintf("a deferred header directive deletes %s %s, so that a token may be kept in a cache; %s", ofAnswers, asked, leaveOut("header", at.path))
 	}
-	return fmt.Sprintf("a deferred header directive replaces the Cache-Control: no-store of the answers to %s %s by %s, so that a token may be kept in a cache; write Cache-Control in a header directive of its own, since one that deletes a field (-Server) or says defer is deferred with all its fields",
-		w.handler.Methods[0], pathText(at), value)
+	return fmt.Sprintf("a deferred header directive replaces %s %s by %s, so that a token may be kept in a cache; write Cache-Control in a header directive of its own, without > and defer (one that also deletes a field, such as -Server, is deferred with all its fields)",
+		ofAnswers, asked, value)
 }
 
 func (w *walk) sayAllowOrigin(at *arrival, value string) string {

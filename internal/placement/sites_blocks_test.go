@@ -324,6 +324,16 @@ func TestSitesOfFilesAndApplications(t *testing.T) {
 		TOKEN
 	}
 }`},
+		{name: "in the second handle for its path", verdict: never, names: []string{"handle", "/session"}, site: `
+{$SITE_ADDRESS} {
+	handle /session {
+		header X-Robots-Tag noindex
+	}
+	handle {
+		TOKEN /session
+		reverse_proxy {$APP}
+	}
+}`},
 		{name: "twice for the same path", verdict: never, names: []string{"another", "/session"}, depends: true, site: `
 {$SITE_ADDRESS} {
 	TOKEN /session

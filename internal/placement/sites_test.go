@@ -51,15 +51,15 @@ func served(t *testing.T, tests []siteTest) {
 			switch {
 			case test.depends:
 			case test.verdict == works:
-				if !s.mints(http.MethodPost, host, path, test.header...) {
+				if !s.mints(host, path, test.header...) {
 					t.Error("there is no warning, and no token")
 				}
 			case test.verdict == never:
-				if s.mints(http.MethodPost, host, path, test.header...) {
+				if s.mints(host, path, test.header...) {
 					t.Error("there is a warning, and a token")
 				}
 			case test.verdict == noSignIn:
-				if !s.mints(http.MethodPost, host, path) {
+				if !s.mints(host, path) {
 					t.Error("not everybody gets a token")
 				}
 			case test.verdict == hides:

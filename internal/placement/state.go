@@ -24,6 +24,7 @@ type state struct {
 	vars   map[string]string // unknownVar where the value is not known
 
 	file      string // what the last file matcher found, below its root
+	fileBy    string // the directive that such a matcher is of
 	fileError bool   // instead of which it fails the request
 	missing   bool   // or whether all of its files are not there
 

@@ -36,6 +36,16 @@ const (
 	MaxPause = 30 * time.Second
 )
 
+// The reasons for which a token is discarded.
+const (
+	discardStale    = "stale"       // it waited for too long
+	discardUnloaded = "unloaded"    // its keeper was closed
+	discardUnwanted = "client_gone" // nobody took it, and there was no room for it
+)
+
+// Discards lists the values of the label of Config.Discarded.
+var Discards = []string{discardStale, discardUnloaded, discardUnwanted}
+
 // errStale is how a refill fails whose token is stale on arrival. It is no
 // success, or a slow xAI would be called again at once, over and over.
 var errStale = errors.New("the token came when half its lifetime was over")
@@ -157,7 +167,7 @@ func (k *Keeper[T]) PutBack(key string, unused T) {
 	defer k.mu.Unlock()
 	s := k.stocks[key]
 	if s == nil || len(s.tokens)+s.refills >= k.config.Size {
-		k.discarded("client_gone", 1)
+		k.discarded(discardUnwanted, 1)
 		return
 	}
 	k.put(s, unused)
@@ -170,7 +180,7 @@ func (k *Keeper[T]) Close() {
 	k.mu.Lock()
 	for _, s := range k.stocks {
 		s.timer.Stop()
-		k.drop(s, len(s.tokens), "unloaded")
+		k.drop(s, len(s.tokens), discardUnloaded)
 	}
 	k.stocks = nil
 	k.mu.Unlock()
@@ -237,7 +247,7 @@ func (k *Keeper[T]) refill(key string, s *stock[T]) {
 	k.start(func(ctx context.Context) {
 		minted, err := k.config.Mint(ctx, key)
 		if err == nil && !isFresh(minted, time.Now()) {
-			k.discarded("stale", 1)
+			k.discarded(discardStale, 1)
 			err = errStale
 		}
 		wait := k.refilled(ctx, key, s, minted, err)
@@ -294,7 +304,7 @@ func (s *stock[T]) recover() {
 
 func (k *Keeper[T]) put(s *stock[T], fresh T) {
 	if k.stocks == nil {
-		k.discarded("unloaded", 1)
+		k.discarded(discardUnloaded, 1)
 		return
 	}
 	i, _ := slices.BinarySearchFunc(s.tokens, fresh, func(a, b T) int {
@@ -311,7 +321,7 @@ func (k *Keeper[T]) dropStale(s *stock[T]) {
 		stale++
 	}
 	if stale > 0 {
-		k.drop(s, stale, "stale")
+		k.drop(s, stale, discardStale)
 	}
 }
 

@@ -56,6 +56,7 @@ func readFailure(resp *http.Response, body []byte, key string) error {
 	}
 	failed := &Error{
 		Status: resp.StatusCode, RequestID: upstreamRequestID(resp, key), Message: redact(message, key),
+		IsJSON: json.Valid(body),
 	}
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:

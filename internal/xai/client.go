@@ -28,6 +28,9 @@ import (
 // userAgent names this module to xAI.
 const userAgent = "caddy-xai-ephemeral-token"
 
+// http2Protocol names HTTP/2 in a TLS handshake.
+const http2Protocol = "h2"
+
 // minPing is the least time that xAI gets to answer an HTTP/2 ping.
 const minPing = 500 * time.Millisecond
 
@@ -52,9 +55,9 @@ type Client struct {
 
 	request   *http.Request     // what each call begins with
 	exchange  http.RoundTripper // one call over the network
+	relief    http.RoundTripper // the same over other connections; nil where there is no telling them apart
 	closeIdle func()            // drops the connections that nobody uses
 	refusals  *refusals
-	pings     bool        // whether a connection that died in silence is noticed within an attempt
 	hung      atomic.Bool // an attempt hung since the last one began
 	retired   atomic.Bool // the config was unloaded
 }
@@ -67,10 +70,9 @@ func NewClient(config *Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		config: *config, request: request, exchange: newExchange(config), closeIdle: func() {}, refusals: newRefusals(),
+		config: *config, request: request, exchange: newExchange(config, config.Transport), closeIdle: func() {}, refusals: newRefusals(),
 	}
 	if t, ok := config.Transport.(*reverseproxy.HTTPTransport); ok {
-		c.closeIdle = t.Transport.CloseIdleConnections
 		if t.Transport.MaxResponseHeaderBytes == 0 {
 			t.Transport.MaxResponseHeaderBytes = maxAnswer // Go's own limit is 10 MiB
 		}
@@ -80,10 +82,28 @@ func NewClient(config *Config) (*Client, error) {
 		// that a slow network could not answer it.
 		if wait := config.Timeout / time.Duration(3*shares(config.Retries)); wait >= minPing {
 			t.Transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: wait, PingTimeout: wait}
-			c.pings = true
+		}
+		relief := withOtherConnections(t)
+		c.relief = newExchange(config, relief)
+		c.closeIdle = func() {
+			t.Transport.CloseIdleConnections()
+			relief.Transport.CloseIdleConnections()
 		}
 	}
 	return c, nil
+}
+
+// withOtherConnections returns a transport like t that shares no connection with
+// it.
+func withOtherConnections(t *reverseproxy.HTTPTransport) *reverseproxy.HTTPTransport {
+	other := *t
+	other.Transport = t.Transport.Clone()
+	if _, ok := other.Transport.TLSNextProto[http2Protocol]; ok {
+		// Caddy has installed HTTP/2 there, together with the connections.
+		other.Transport.TLSNextProto = nil
+		other.Transport.ForceAttemptHTTP2 = true
+	}
+	return &other
 }
 
 // newMintRequest returns a request that lacks only what differs between calls.
@@ -152,7 +172,7 @@ func (c *Client) Mint(ctx context.Context, key, requestID string, retries int) (
 }
 
 // call calls xAI once.
-func (c *Client) call(ctx context.Context, key, requestID string) (*Token, error) {
+func (c *Client) call(ctx context.Context, exchange http.RoundTripper, key, requestID string) (*Token, error) {
 	if c.hung.Swap(false) {
 		// The connection may have died in silence, and over HTTP/2 this attempt
 		// would be sent over the same one. Not earlier, because the transport takes
@@ -170,7 +190,7 @@ func (c *Client) call(ctx context.Context, key, requestID string) (*Token, error
 	req.Header.Set("Authorization", bearerPrefix+key)
 	req.Header.Set("X-Client-Request-Id", requestID)
 	began := time.Now()
-	resp, err := c.exchange.RoundTrip(req)
+	resp, err := exchange.RoundTrip(req)
 	if err != nil {
 		failure := ErrUnreachable
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {

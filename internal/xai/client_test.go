@@ -100,7 +100,7 @@ func inFakeTime(t *testing.T, test func(t *testing.T, c *Client, xai *memoryUpst
 		if err != nil {
 			t.Fatal(err)
 		}
-		client.pings = true // as with Caddy's transport
+		client.relief = client.exchange // as with Caddy's transport
 		test(t, client, xai)
 		synctest.Wait()
 		if xai.open != 0 {
@@ -109,33 +109,35 @@ func inFakeTime(t *testing.T, test func(t *testing.T, c *Client, xai *memoryUpst
 	})
 }
 
-// mint mints with the defaults, and returns how long that took.
-func mint(t *testing.T, c *Client, key string) (failed *Error, took time.Duration) {
+// outcome is how a Mint ended.
+type outcome struct {
+	failed *Error // nil for a token
+	took   time.Duration
+}
+
+// mint mints with the defaults.
+func mint(t *testing.T, c *Client, key string) outcome {
 	t.Helper()
 	start := time.Now()
 	minted, err := c.Mint(t.Context(), key, "a request", 2)
-	took = time.Since(start)
-	if err == nil {
-		if minted.Value == "" {
-			t.Error("a token without a value")
-		}
-		return nil, took
+	got := outcome{took: time.Since(start)}
+	if err == nil && minted.Value == "" {
+		t.Error("a token without a value")
 	}
-	if !errors.As(err, &failed) {
+	if err != nil && !errors.As(err, &got.failed) {
 		t.Fatalf("got %v, want an *Error", err)
 	}
-	return failed, took
+	return got
 }
 
-// wantFailure mints and checks how that fails: a nil failure is a success.
-func wantFailure(t *testing.T, c *Client, key string, failure error) (failed *Error, took time.Duration) {
+// want mints, and checks how that ends: a nil failure is a token.
+func want(t *testing.T, c *Client, key string, failure error) outcome {
 	t.Helper()
-	failed, took = mint(t, c, key)
-	switch {
-	case failed == nil && failure != nil, failed != nil && !errors.Is(failed.Failure, failure):
-		t.Errorf("got %v after %s, want %v", failed, took, failure)
+	got := mint(t, c, key)
+	if got.failed == nil && failure != nil || got.failed != nil && !errors.Is(got.failed.Failure, failure) {
+		t.Errorf("got %v after %s, want %v", got.failed, got.took, failure)
 	}
-	return failed, took
+	return got
 }
 
 func TestMint(t *testing.T) {
@@ -143,7 +145,7 @@ func TestMint(t *testing.T) {
 		for _, status := range []int{408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529} {
 			inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 				xai.Script(sandbox.Status(status))
-				wantFailure(t, c, testKey, nil)
+				want(t, c, testKey, nil)
 				if n := xai.called(); n != 2 {
 					t.Errorf("%d: %d calls, want 2", status, n)
 				}
@@ -156,7 +158,7 @@ func TestMint(t *testing.T) {
 		} {
 			inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 				xai.Script(sandbox.Status(status))
-				wantFailure(t, c, testKey, failure)
+				want(t, c, testKey, failure)
 				if n := xai.called(); n != 1 {
 					t.Errorf("%d: %d calls, want 1", status, n)
 				}
@@ -173,14 +175,14 @@ func TestMint(t *testing.T) {
 		} {
 			inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 				xai.Script(sandbox.Answer(http.StatusBadRequest, body))
-				wantFailure(t, c, testKey, failure)
+				want(t, c, testKey, failure)
 			})
 		}
 	})
 	t.Run("says where a redirect leads", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 			xai.Script(sandbox.Status(http.StatusFound, "Location", "https://login.example.com/?from="+testKey))
-			failed, _ := wantFailure(t, c, testKey, ErrRedirect)
+			failed := want(t, c, testKey, ErrRedirect).failed
 			if failed.Message != "Location: https://login.example.com/?from=[key]" {
 				t.Errorf("the log would say %q", failed.Message)
 			}
@@ -196,7 +198,7 @@ func TestMint(t *testing.T) {
 		} {
 			inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 				xai.Script(sandbox.Answer(http.StatusOK, body))
-				failed, _ := wantFailure(t, c, testKey, ErrUnusable)
+				failed := want(t, c, testKey, ErrUnusable).failed
 				if failed != nil && failed.Message != "it holds the API key" {
 					t.Errorf("%s: the log would say %q", body, failed.Message)
 				}
@@ -206,7 +208,7 @@ func TestMint(t *testing.T) {
 	t.Run("does not look for a key that is too short to be one", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 			xai.APIKey = "value"
-			wantFailure(t, c, "value", nil)
+			want(t, c, "value", nil)
 		})
 	})
 }
@@ -248,13 +250,11 @@ func TestLifetime(t *testing.T) {
 }
 
 func TestPatience(t *testing.T) {
-	slowly := func(latency time.Duration) sandbox.Fault { return sandbox.Delay(latency) }
-
 	t.Run("a slow xAI is not a dead one", func(t *testing.T) {
 		for _, latency := range []time.Duration{4500 * time.Millisecond, 7 * time.Second, 9 * time.Second} {
 			inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 				xai.Latency = latency
-				if _, took := wantFailure(t, c, testKey, nil); took != latency {
+				if took := want(t, c, testKey, nil).took; took != latency {
 					t.Errorf("a token after %s from an xAI that takes %s", took, latency)
 				}
 				if xai.most > 2 {
@@ -269,7 +269,7 @@ func TestPatience(t *testing.T) {
 				for range hung {
 					xai.Script(sandbox.Hang())
 				}
-				if _, took := wantFailure(t, c, testKey, nil); took > 8*time.Second {
+				if took := want(t, c, testKey, nil).took; took > 8*time.Second {
 					t.Errorf("a token after %s", took)
 				}
 				if n := xai.called(); n != hung+1 {
@@ -281,7 +281,7 @@ func TestPatience(t *testing.T) {
 	t.Run("the time is up when everything hangs", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 			xai.Script(sandbox.Hang(), sandbox.Hang(), sandbox.Hang())
-			if _, took := wantFailure(t, c, testKey, ErrTimeout); took != 10*time.Second {
+			if took := want(t, c, testKey, ErrTimeout).took; took != 10*time.Second {
 				t.Errorf("given up after %s", took)
 			}
 		})
@@ -289,7 +289,7 @@ func TestPatience(t *testing.T) {
 	t.Run("the time is up when the first attempt hangs and the others fail", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 			xai.Script(sandbox.Hang(), sandbox.Status(503), sandbox.Status(503))
-			if _, took := wantFailure(t, c, testKey, ErrTimeout); took != 10*time.Second {
+			if took := want(t, c, testKey, ErrTimeout).took; took != 10*time.Second {
 				t.Errorf("given up after %s", took)
 			}
 		})
@@ -297,15 +297,15 @@ func TestPatience(t *testing.T) {
 	t.Run("a refusal decides, however patient the first attempt", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 			xai.Script(sandbox.Hang(), sandbox.Status(http.StatusForbidden))
-			if _, took := wantFailure(t, c, testKey, ErrAuth); took > 5*time.Second {
+			if took := want(t, c, testKey, ErrAuth).took; took > 5*time.Second {
 				t.Errorf("refused after %s", took)
 			}
 		})
 	})
 	t.Run("the first attempt outlives retries that fail", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
-			xai.Script(slowly(8*time.Second), sandbox.Status(500), sandbox.Status(500))
-			if _, took := wantFailure(t, c, testKey, nil); took != 8*time.Second {
+			xai.Script(sandbox.Delay(8*time.Second), sandbox.Status(500), sandbox.Status(500))
+			if took := want(t, c, testKey, nil).took; took != 8*time.Second {
 				t.Errorf("a token after %s", took)
 			}
 		})
@@ -315,8 +315,8 @@ func TestPatience(t *testing.T) {
 			xai.Script(func(w http.ResponseWriter, r *http.Request, mint http.HandlerFunc) {
 				time.Sleep(4 * time.Second)
 				sandbox.Break()(w, r, mint)
-			}, slowly(2*time.Second))
-			if _, took := wantFailure(t, c, testKey, nil); took > 6*time.Second {
+			}, sandbox.Delay(2*time.Second))
+			if took := want(t, c, testKey, nil).took; took > 6*time.Second {
 				t.Errorf("a token after %s", took)
 			}
 		})
@@ -327,7 +327,7 @@ func TestPatience(t *testing.T) {
 				time.Sleep(4 * time.Second)
 				sandbox.Break()(w, r, mint)
 			}, sandbox.Status(503), sandbox.Status(529))
-			if failed, _ := wantFailure(t, c, testKey, ErrFailed); failed.Status != 529 {
+			if failed := want(t, c, testKey, ErrFailed).failed; failed.Status != 529 {
 				t.Errorf("got the status %d", failed.Status)
 			}
 		})

@@ -19,6 +19,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
+// CodeError stands in Config.Requests for the status of an answer that never came.
+const CodeError = "error"
+
 const (
 	bearerPrefix = "Bearer "
 
@@ -37,8 +40,8 @@ type exchange struct {
 }
 
 // newExchange puts a client span around each exchange of a traced request.
-func newExchange(config *Config) http.RoundTripper {
-	return otelhttp.NewTransport(exchange{config.Transport, config.Requests, config.Duration},
+func newExchange(config *Config, transport http.RoundTripper) http.RoundTripper {
+	return otelhttp.NewTransport(exchange{transport, config.Requests, config.Duration},
 		// xAI gets no trace headers: they would tell it of our client's request.
 		otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()),
 		otelhttp.WithFilter(func(r *http.Request) bool {
@@ -51,7 +54,7 @@ func newExchange(config *Config) http.RoundTripper {
 func (e exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	start := time.Now()
 	resp, err := e.roundTrip(req)
-	code := "error"
+	code := CodeError
 	if err == nil {
 		code = strconv.Itoa(resp.StatusCode)
 	}

@@ -5,6 +5,7 @@ package xai
 
 import (
 	"context"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -76,22 +77,21 @@ func shares(retries int) int {
 }
 
 // briefly makes an attempt that is given up when its share of the time is over.
-func (m *minting) briefly(ctx context.Context) (*Token, error) {
+func (m *minting) briefly(ctx context.Context, exchange http.RoundTripper) (*Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.share())
 	defer cancel()
-	return m.attempt(ctx)
+	return m.attempt(ctx, exchange)
 }
 
 // patiently makes an attempt that is not given up when its share is over: xAI may
 // be slow, and then the oldest attempt is the first to be answered. But it may
 // hang as well, so the retries begin beside it, each of them brief, and there are
-// never more than two calls at a time.
-//
-// Without pings, an HTTP/2 connection that died in silence would take the retries
-// as well, as long as this attempt is on it.
+// never more than two calls at a time. They have connections of their own, because
+// over HTTP/2 the one that hangs would take them as well, as long as this attempt
+// is on it.
 func (m *minting) patiently(ctx context.Context) (*Token, error) {
-	if m.left == 0 || !m.client.pings {
-		return m.briefly(ctx)
+	if m.left == 0 || m.client.relief == nil {
+		return m.briefly(ctx, m.client.exchange)
 	}
 	ctx, cancel := context.WithDeadline(ctx, m.deadline)
 	defer cancel()
@@ -102,13 +102,15 @@ func (m *minting) patiently(ctx context.Context) (*Token, error) {
 		defer close(retries.done)
 		m.left--
 		m.client.hung.Store(true)
-		retries.minted, retries.err = m.retry(ctx, m.briefly)
+		retries.minted, retries.err = m.retry(ctx, func(ctx context.Context) (*Token, error) {
+			return m.briefly(ctx, m.client.relief)
+		})
 		if retries.err == nil || isFinal(retries.err) {
 			giveUp()
 		}
 	})
 
-	minted, err := m.attempt(attemptCtx)
+	minted, err := m.attempt(attemptCtx, m.client.exchange)
 	if timer.Stop() {
 		return minted, err
 	}
@@ -132,9 +134,9 @@ type relief struct {
 }
 
 // attempt calls xAI once, unless it is known how xAI would answer.
-func (m *minting) attempt(ctx context.Context) (*Token, error) {
+func (m *minting) attempt(ctx context.Context, exchange http.RoundTripper) (*Token, error) {
 	return m.client.refusals.try(ctx, m.key, func() (*Token, error) {
 		m.called.Store(true)
-		return m.client.call(ctx, m.key, m.requestID)
+		return m.client.call(ctx, exchange, m.key, m.requestID)
 	})
 }

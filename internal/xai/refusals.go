@@ -57,7 +57,7 @@ func newRefusals() *refusals {
 func (r *refusals) try(ctx context.Context, key string, call func() (*Token, error)) (*Token, error) {
 	hash := maphash.String(r.seed, key)
 	for {
-		probe, refused, decided := r.admit(hash)
+		probe, decided, refused := r.admit(hash)
 		if refused == nil {
 			minted, err := call()
 			r.settle(hash, probe, err)
@@ -77,7 +77,7 @@ func (r *refusals) try(ctx context.Context, key string, call func() (*Token, err
 // admit returns how xAI refuses the key, nil if a call may be made. That call is a
 // probe if it decides on an earlier refusal. While another call does, the end of
 // it can be waited for, where waiting can help.
-func (r *refusals) admit(hash uint64) (probe *refusal, refused error, decided <-chan struct{}) {
+func (r *refusals) admit(hash uint64) (probe *refusal, decided <-chan struct{}, refused error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known, ok := r.keys.Get(hash)
@@ -91,10 +91,10 @@ func (r *refusals) admit(hash uint64) (probe *refusal, refused error, decided <-
 	}
 	again := known.failed
 	if again.final {
-		return nil, &again, nil
+		return nil, nil, &again
 	}
 	again.RetryAfter = max(known.told.Add(again.RetryAfter).Sub(now), time.Second)
-	return nil, &again, known.decided
+	return nil, known.decided, &again
 }
 
 // settle takes in how a call ended. Only a refusal says something for others, or

@@ -28,7 +28,7 @@ func TestRefusals(t *testing.T) {
 		minted := 0
 		for range 100 {
 			group.Go(func() {
-				if failed, _ := mint(t, c, key); failed == nil {
+				if mint(t, c, key).failed == nil {
 					mu.Lock()
 					defer mu.Unlock()
 					minted++
@@ -48,11 +48,11 @@ func TestRefusals(t *testing.T) {
 	t.Run("a refused key is not tried again for a second, then by one call", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 			xai.Latency = latency
-			wantFailure(t, c, "wrong", ErrAuth)
+			want(t, c, "wrong", ErrAuth)
 			wantCalls(t, xai, 1)
 			for range 9 {
 				time.Sleep(100 * time.Millisecond)
-				if _, took := wantFailure(t, c, "wrong", ErrAuth); took != 0 {
+				if took := want(t, c, "wrong", ErrAuth).took; took != 0 {
 					t.Errorf("the same error after %s", took)
 				}
 			}
@@ -64,11 +64,11 @@ func TestRefusals(t *testing.T) {
 	})
 	t.Run("a key that was repaired works after a second", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
-			wantFailure(t, c, "repaired", ErrAuth)
+			want(t, c, "repaired", ErrAuth)
 			xai.APIKey = "repaired"
-			wantFailure(t, c, "repaired", ErrAuth)
+			want(t, c, "repaired", ErrAuth)
 			time.Sleep(time.Second)
-			wantFailure(t, c, "repaired", nil)
+			want(t, c, "repaired", nil)
 			if n := storm(t, c, "repaired"); n != 100 {
 				t.Errorf("%d of 100 got a token", n)
 			}
@@ -76,8 +76,8 @@ func TestRefusals(t *testing.T) {
 	})
 	t.Run("says nothing of another key", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, _ *memoryUpstream) {
-			wantFailure(t, c, "wrong", ErrAuth)
-			wantFailure(t, c, testKey, nil)
+			want(t, c, "wrong", ErrAuth)
+			want(t, c, testKey, nil)
 		})
 	})
 	t.Run("a Retry-After that fits is waited for, by everybody", func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestRefusals(t *testing.T) {
 			xai.Latency = latency
 			xai.Script(limited(7))
 			var group sync.WaitGroup
-			group.Go(func() { wantFailure(t, c, testKey, nil) })
+			group.Go(func() { want(t, c, testKey, nil) })
 			time.Sleep(time.Second)
 			synctest.Wait()
 			wantCalls(t, xai, 1)
@@ -103,15 +103,14 @@ func TestRefusals(t *testing.T) {
 	t.Run("one that does not fit is told at once, with what is left of it", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 			xai.Script(limited(60))
-			for _, want := range []time.Duration{60, 45, 30, 15} {
-				failed, took := wantFailure(t, c, testKey, ErrRateLimited)
-				if failed.RetryAfter != want*time.Second || took != 0 {
-					t.Errorf("told to wait for %s, after %s, want %ds", failed.RetryAfter, took, want)
+			for _, left := range []time.Duration{time.Minute, 45 * time.Second, 30 * time.Second, 15 * time.Second} {
+				if got := want(t, c, testKey, ErrRateLimited); got.failed.RetryAfter != left || got.took != 0 {
+					t.Errorf("told to wait for %s, after %s, want %s", got.failed.RetryAfter, got.took, left)
 				}
 				time.Sleep(15 * time.Second)
 			}
 			wantCalls(t, xai, 1)
-			wantFailure(t, c, testKey, nil)
+			want(t, c, testKey, nil)
 			wantCalls(t, xai, 1)
 		})
 	})
@@ -119,7 +118,7 @@ func TestRefusals(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 			xai.Latency = latency
 			xai.Script(limited(60), limited(60))
-			wantFailure(t, c, testKey, ErrRateLimited)
+			want(t, c, testKey, ErrRateLimited)
 			time.Sleep(time.Minute)
 			if n := storm(t, c, testKey); n != 0 {
 				t.Errorf("%d got a token", n)
@@ -130,41 +129,41 @@ func TestRefusals(t *testing.T) {
 	t.Run("and another one if that one was called off", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 			xai.Script(limited(60), sandbox.Hang())
-			wantFailure(t, c, testKey, ErrRateLimited)
+			want(t, c, testKey, ErrRateLimited)
 			time.Sleep(time.Minute)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			if _, err := c.Mint(ctx, testKey, "a request", 2); err == nil {
 				t.Error("a token of a call that hangs")
 			}
-			wantFailure(t, c, testKey, nil)
+			want(t, c, testKey, nil)
 		})
 	})
 	t.Run("a long one is heeded for five minutes, and an absurd one never told", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 			xai.Script(limited(1_790_000_000))
-			if failed, _ := wantFailure(t, c, testKey, ErrRateLimited); failed.RetryAfter != time.Hour {
+			if failed := want(t, c, testKey, ErrRateLimited).failed; failed.RetryAfter != time.Hour {
 				t.Errorf("told to wait for %s", failed.RetryAfter)
 			}
 			time.Sleep(5*time.Minute - time.Second)
-			wantFailure(t, c, testKey, ErrRateLimited)
+			want(t, c, testKey, ErrRateLimited)
 			wantCalls(t, xai, 1)
 			time.Sleep(time.Second)
-			wantFailure(t, c, testKey, nil)
+			want(t, c, testKey, nil)
 		})
 	})
 	t.Run("a failure of xAI with a Retry-After is one, too", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 			xai.Script(sandbox.Status(http.StatusServiceUnavailable, "Retry-After", "60"))
-			wantFailure(t, c, testKey, ErrFailed)
-			wantFailure(t, c, testKey, ErrFailed)
+			want(t, c, testKey, ErrFailed)
+			want(t, c, testKey, ErrFailed)
 			wantCalls(t, xai, 1)
 		})
 	})
 	t.Run("how many keys are remembered is bounded", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, _ *memoryUpstream) {
 			for i := range 2 * maxRefusals {
-				wantFailure(t, c, "wrong"+strconv.Itoa(i), ErrAuth)
+				want(t, c, "wrong"+strconv.Itoa(i), ErrAuth)
 			}
 			if n := c.refusals.keys.Len(); n != maxRefusals {
 				t.Errorf("%d keys are remembered", n)

@@ -13,7 +13,7 @@ import (
 )
 
 // usable is what needs no escaping, wherever a token is put.
-var usable = regexp.MustCompile("^[!#$%()*+\\-./0-9:;=?@A-Z\\[\\]^_a-z{|}~]+$")
+var usable = regexp.MustCompile(`^[!#$%()*+\-./0-9:;=?@A-Z\[\]^_a-z{|}~]+$`)
 
 // ReadToken returns the token in an answer, or why there is no usable one. An
 // expiry that xAI does not tell, or not in a way that makes sense, is -1.
