@@ -43,7 +43,7 @@ func burst(t *testing.T, stores []*store, requests int, claims ...limit.Claim) i
 // TestFleet asks for six times what a limit allows, of two stores at once.
 func TestFleet(t *testing.T) {
 	server := startServer(t)
-	first, second := newStore(t, at(server.address)), newStore(t, at("unix://"+server.socket))
+	first, second := newStore(t, at(server.address, "timeout", "2s")), newStore(t, at("unix://"+server.socket, "timeout", "2s"))
 	for range 20 {
 		server.redis("FLUSHALL")
 		through := burst(t, []*store{first, second}, 120, hourly(20))

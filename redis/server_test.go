@@ -17,12 +17,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
+	caddytest.Main(m)
 }
 
 // server is a redis-server of a test.

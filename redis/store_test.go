@@ -100,8 +100,8 @@ func (s *store) ask(claims ...limit.Claim) (limit.Taken, error) {
 	s.t.Helper()
 	asked := time.Now()
 	taken, err := s.Take(context.Background(), "scope", claims)
-	// Other tests run at the same time, with the race detector.
-	if took := time.Since(asked); took > 1500*time.Millisecond {
+	// The longest timeout of these tests, and a machine that is busy with others.
+	if took := time.Since(asked); took > 3*time.Second {
 		s.t.Errorf("the answer took %s", took)
 	}
 	return taken, err

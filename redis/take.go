@@ -51,7 +51,7 @@ func (s *Store) Take(_ context.Context, scope string, claims []limit.Claim) (lim
 		if err == nil {
 			return t, nil
 		}
-		if _, refused := errors.AsType[*limit.RefusedError](err); refused {
+		if isRefusal(err) {
 			return nil, err
 		}
 		s.watch.report(err)
@@ -129,9 +129,17 @@ func (s *Store) send(t *take) error {
 		}
 	}
 	if unknown && err != nil {
-		s.pending.add(t)
+		// The server may answer by now, and refuse.
+		if !isRefusal(err) || s.giveBack(t) != nil {
+			s.pending.add(t)
+		}
 	}
 	return err
+}
+
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*limit.RefusedError](err)
+	return ok
 }
 
 // learnTime asks for the server's time, if it is not known yet.
@@ -180,8 +188,7 @@ func isWorthRepeating(err error) bool {
 	case ok && network.Timeout():
 		return false
 	}
-	_, refused := errors.AsType[*limit.RefusedError](err)
-	return !refused
+	return !isRefusal(err)
 }
 
 // GiveBack removes the take's tokens. If the server does not answer, that is done as
