@@ -43,7 +43,8 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	    retries         <count>
 //	    methods         <method...>
 //	    trusted_origins <origin...>
-//	    rate_limit      <count> <window> [<key>] | off
+//	    rate_limit      <count> <window> [<key>|site] | off
+//	    limit_store     <name> ...
 //	    prefetch        [<count>]
 //	    pass_thru
 //	    transport <name> {
@@ -51,7 +52,7 @@ func parseCaddyfile(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //	    }
 //	}
 //
-// Every option can be given once. Values out of range are refused here already,
+// Every option can be given once, and rate_limit several times. Values out of range are refused here already,
 // because only here the line is known.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name; Caddy took the matcher away
@@ -82,7 +83,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if !known {
 			return d.Errf("unrecognized subdirective '%s'", option)
 		}
-		if seen[option] {
+		if seen[option] && option != "rate_limit" {
 			return d.Errf("%s is given twice", option)
 		}
 		seen[option] = true
@@ -114,6 +115,7 @@ var optionArgs = map[string]struct{ least, most int }{
 	"methods":         {1, math.MaxInt},
 	"trusted_origins": {1, math.MaxInt},
 	"rate_limit":      {1, 3},
+	"limit_store":     {1, math.MaxInt},
 	"prefetch":        {0, 1},
 	"pass_thru":       {0, 0},
 	"transport":       {1, 1},
@@ -153,6 +155,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		h.TrustedOrigins = d.RemainingArgs()
 	case "rate_limit":
 		return h.unmarshalRateLimit(d)
+	case "limit_store":
+		return h.unmarshalLimitStore(d)
 	case "prefetch":
 		return h.unmarshalPrefetch(d)
 	case "pass_thru":
@@ -189,19 +193,15 @@ func (h *Handler) unmarshalPrefetch(d *caddyfile.Dispenser) error {
 
 func (h *Handler) unmarshalRateLimit(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
-	h.RateLimit = new(RateLimit)
-	switch len(args) {
-	case 1:
+	if len(args) == 1 {
 		if args[0] != "off" {
 			return d.Errf("rate_limit: it takes a count and a window, or 'off', not just '%s'", args[0])
 		}
-		h.RateLimit.Disabled = true
-		return nil
-	case 3:
-		if args[2] == "" {
-			return d.Err("rate_limit: the key is empty")
+		if h.Unlimited {
+			return d.Err("rate_limit: 'off' is given twice")
 		}
-		h.RateLimit.Key = args[2]
+		h.Unlimited = true
+		return nil
 	}
 	count, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -211,7 +211,28 @@ func (h *Handler) unmarshalRateLimit(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return d.WrapErr(noDuration("rate_limit", args[1]))
 	}
-	h.RateLimit.Count, h.RateLimit.Window = count, caddy.Duration(window)
+	rateLimit := RateLimit{Count: count, Window: caddy.Duration(window)}
+	if len(args) == 3 {
+		if rateLimit.Key = args[2]; rateLimit.Key == "" {
+			return d.Err("rate_limit: the key is empty")
+		}
+	}
+	h.RateLimits = append(h.RateLimits, rateLimit)
+	return nil
+}
+
+func (h *Handler) unmarshalLimitStore(d *caddyfile.Dispenser) error {
+	d.NextArg()
+	name := d.Val()
+	moduleID := "http.xai_ephemeral_token.limit_store." + name
+	if _, err := caddy.GetModule(moduleID); err != nil {
+		return d.Errf("limit_store: this Caddy has no module %s; one for redis is in github.com/caddy-xai/caddy-xai-ephemeral-token/redis", moduleID)
+	}
+	module, err := caddyfile.UnmarshalModule(d, moduleID)
+	if err != nil {
+		return err
+	}
+	h.LimitStoreRaw = caddyconfig.JSONModuleObject(module, "store", name, nil)
 	return nil
 }
 

@@ -16,10 +16,11 @@ import (
 // its package. Their texts are shown to strangers, also inside JSON strings: they are
 // fixed and have no quotes.
 var (
-	errMethod      = errors.New("method not allowed")
-	errRateLimited = errors.New("too many requests")
-	errNoAPIKey    = errors.New("the server has no usable API key")
-	errClientGone  = errors.New("the client went away")
+	errMethod            = errors.New("method not allowed")
+	errRateLimited       = errors.New("too many requests")
+	errLimitsUnavailable = errors.New("rate limits are unavailable")
+	errNoAPIKey          = errors.New("the server has no usable API key")
+	errClientGone        = errors.New("the client went away")
 )
 
 // statusClientClosedRequest is what Caddy answers to a client that went away:
@@ -31,12 +32,13 @@ var failures = map[error]struct {
 	reason string // the metric's label
 	status int
 }{
-	errCrossOrigin: {"cross_origin", http.StatusForbidden},
-	errSpeculative: {"speculative", http.StatusForbidden},
-	errMethod:      {"method", http.StatusMethodNotAllowed},
-	errRateLimited: {"rate_limit", http.StatusTooManyRequests},
-	errNoAPIKey:    {"api_key", http.StatusInternalServerError},
-	errClientGone:  {"client_gone", statusClientClosedRequest},
+	errCrossOrigin:       {"cross_origin", http.StatusForbidden},
+	errSpeculative:       {"speculative", http.StatusForbidden},
+	errMethod:            {"method", http.StatusMethodNotAllowed},
+	errRateLimited:       {"rate_limit", http.StatusTooManyRequests},
+	errLimitsUnavailable: {"limit_store", http.StatusServiceUnavailable},
+	errNoAPIKey:          {"api_key", http.StatusInternalServerError},
+	errClientGone:        {"client_gone", statusClientClosedRequest},
 
 	xai.ErrAuth:        {"upstream_auth", http.StatusBadGateway},
 	xai.ErrRefused:     {"upstream_refused", http.StatusBadGateway},

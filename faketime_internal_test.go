@@ -138,7 +138,7 @@ func inFakeTimeFor(t *testing.T, prefetch int, expiresAfter time.Duration, test 
 		ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 		defer cancel()
 		module, err := ctx.LoadModuleByID("http.handlers.xai_ephemeral_token", json.RawMessage(fmt.Sprintf(
-			`{"api_key": "{http.request.header.X-Key}", "rate_limit": {"disabled": true}, "prefetch": %d, "expires_after": %d}`,
+			`{"api_key": "{http.request.header.X-Key}", "unlimited": true, "prefetch": %d, "expires_after": %d}`,
 			prefetch, expiresAfter)))
 		if err != nil {
 			t.Fatal(err)

@@ -28,7 +28,7 @@ import (
 func FuzzUnmarshalCaddyfile(f *testing.F) {
 	for _, seed := range []string{
 		"api_key {env.A}\nexpires_after 90s\nretries 0\nmethods GET POST\npass_thru",
-		"session `{\"a\": [1e3, {}], \"b\": \"<&>\"}`\ntimeout 5s\nrate_limit 3 1h {header.A}\nprefetch",
+		"session `{\"a\": [1e3, {}], \"b\": \"<&>\"}`\ntimeout 5s\nrate_limit 3 1h {header.A}\nrate_limit 100 24h site\nprefetch",
 		"endpoint https://u:p@[::1]:99/a?b#c\ntrusted_origins capacitor://localhost *",
 		"endpoint https://{env.HOST}/v1\ntrusted_origins https://a.example.com http://[::1]:8080\nprefetch 1024",
 		"rate_limit off\ntransport http {\n\ttls\n\tdial_timeout 1s\n}\n",
@@ -88,7 +88,7 @@ func withCompactJSON(t *testing.T, h *Handler) Handler {
 	t.Helper()
 	compact := Handler{
 		APIKey: h.APIKey, ExpiresAfter: h.ExpiresAfter, Endpoint: h.Endpoint, Timeout: h.Timeout, Retries: h.Retries,
-		Methods: h.Methods, TrustedOrigins: h.TrustedOrigins, RateLimit: h.RateLimit, Prefetch: h.Prefetch, PassThru: h.PassThru,
+		Methods: h.Methods, TrustedOrigins: h.TrustedOrigins, RateLimits: h.RateLimits, Unlimited: h.Unlimited, Prefetch: h.Prefetch, PassThru: h.PassThru,
 	}
 	for _, raw := range []struct{ from, to *json.RawMessage }{
 		{&h.Session, &compact.Session}, {&h.TransportRaw, &compact.TransportRaw},
@@ -114,12 +114,12 @@ func FuzzJSON(f *testing.F) {
 		`{"api_key": "{http.vars.key}", "endpoint": "{env.NOT_SET}"}`,
 		`{"api_key": "{http.vars.key}", "methods": ["GET", "POST"], "trusted_origins": ["https://a.example.com", "capacitor://localhost"]}`,
 		`{"api_key": "{http.vars.key}", "trusted_origins": ["https://a.example.com:08443"]}`,
-		`{"api_key": "{http.vars.key}", "rate_limit": {"count": 3, "window": "1h", "key": "{http.request.remote.host}"}, "prefetch": 1024}`,
-		`{"api_key": "{http.vars.key}", "rate_limit": {"disabled": true}, "pass_thru": true}`,
-		`{"api_key": "{http.vars.key}", "rate_limit": {}, "prefetch": 1025}`,
+		`{"api_key": "{http.vars.key}", "rate_limits": [{"count": 3, "window": "1h", "key": "{http.request.remote.host}"}, {"count": 9, "window": "1h", "key": "site"}], "prefetch": 1024}`,
+		`{"api_key": "{http.vars.key}", "unlimited": true, "pass_thru": true}`,
+		`{"api_key": "{http.vars.key}", "rate_limits": [{}], "prefetch": 1025}`,
 		`{"api_key": "{http.vars.key}", "transport": {"protocol": "http", "tls": {}}}`,
 		`{"api_key": "{http.vars.key}", "transport": {"protocol": "fastcgi"}}`,
-		`{"api_key": "{http.vars.key}", "session": null, "retries": null, "transport": null, "rate_limit": null}`,
+		`{"api_key": "{http.vars.key}", "session": null, "retries": null, "transport": null, "rate_limits": null, "limit_store": null}`,
 		`{"api_key": "{env.NOT_SET}"}`, `{"API_KEY": "{http.vars.key}", "expires_after": 1e9}`, `{"expires_after": 3600000000001}`,
 	} {
 		f.Add([]byte(seed))
@@ -136,7 +136,7 @@ func FuzzJSON(f *testing.F) {
 		}
 		handler := module.(*Handler)
 		checkOptions(t, handler)
-		if len(handler.Methods) == 0 || handler.ExpiresAfter == 0 || handler.Timeout == 0 || handler.Retries == nil || handler.RateLimit == nil {
+		if len(handler.Methods) == 0 || handler.ExpiresAfter == 0 || handler.Timeout == 0 || handler.Retries == nil || (len(handler.RateLimits) > 0) == handler.Unlimited {
 			t.Errorf("an option has no default: %+v", handler)
 		}
 		call := callOf(t, handler)
@@ -225,8 +225,10 @@ func checkOptions(t *testing.T, h *Handler) {
 		must(!strings.HasPrefix(origin, "https://") || !strings.HasSuffix(origin, ":443"), "trusted_origins", origin)
 		must(!strings.HasPrefix(origin, "http://") || !strings.HasSuffix(origin, ":80"), "trusted_origins", origin)
 	}
-	if limit := h.RateLimit; limit != nil {
-		must(limit.Disabled && *limit == RateLimit{Disabled: true} || !limit.Disabled && limit.Count > 0 && limit.Window > 0, "rate_limit", *limit)
+	must(!h.Unlimited || len(h.RateLimits) == 0, "rate_limit", h.RateLimits)
+	for _, limit := range h.RateLimits {
+		must(limit.Count > 0 && limit.Count <= 1_000_000 && limit.Window > 0 && time.Duration(limit.Window) <= 31*24*time.Hour, "rate_limit", limit)
+		must(limit.Key == "" || limit.Key == "site" || strings.Contains(limit.Key, "{"), "rate_limit", limit.Key)
 	}
 	if len(h.Session) > 0 {
 		var object map[string]any

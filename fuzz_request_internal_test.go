@@ -14,10 +14,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/limit"
 )
 
 const fuzzOrigin = "https://app.example.com"
@@ -198,10 +198,9 @@ func FuzzClientAddress(f *testing.F) {
 
 	f.Fuzz(func(t *testing.T, first, second string) {
 		checkNetwork(t, first, second)
-		var err error
-		if handler.limiter, err = newRateLimiter(&RateLimit{Count: 1, Window: caddy.Duration(24 * time.Hour)}); err != nil {
-			t.Fatal(err)
-		}
+		fresh := *handler.limiter
+		fresh.store = limit.NewMemory()
+		handler.limiter = &fresh
 		ask := func(forwarded string) (status int) {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://fuzz/session", nil)
 			r.RemoteAddr = "10.0.0.1:1234" // a trusted proxy

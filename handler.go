@@ -104,41 +104,26 @@ func (h *Handler) admit(w http.ResponseWriter, r *http.Request, repl *caddy.Repl
 		return issuedToken{}, err
 	}
 	if h.limiter == nil {
-		return h.obtain(w, r, repl)
+		issued, _, err := h.obtain(w, r, repl)
+		return issued, err
 	}
-	putBack, wait := h.limiter.take(h.limitedClient(r, repl))
-	if putBack == nil {
-		setRetryAfter(w.Header(), wait)
-		return issuedToken{}, errRateLimited
-	}
-	issued, err := h.obtain(w, r, repl)
+	admission, err := h.limiter.admit(r, repl)
 	if err != nil {
-		putBack()
+		return issuedToken{}, err
+	}
+	issued, called, err := h.obtain(w, r, repl)
+	if err != nil {
+		admission.fail(called)
 	}
 	return issued, err
 }
 
-// limitedClient tells whose rate limit a request counts for.
-func (h *Handler) limitedClient(r *http.Request, repl *caddy.Replacer) limitedClient {
-	var id string
-	if h.RateLimit.Key == "" {
-		id, _ = repl.GetString("http.auth.user.id")
-	} else {
-		id = repl.ReplaceAll(h.RateLimit.Key, "")
-	}
-	if id == "" {
-		h.notices.addressOfProxy(h.logger, r)
-		return limitedClient{byAddress: true, id: network(clientIP(r))}
-	}
-	return limitedClient{id: network(id)}
-}
-
 // obtain resolves the key and gets a token for it: one that was minted ahead, or
-// else a new one.
-func (h *Handler) obtain(w http.ResponseWriter, r *http.Request, repl *caddy.Replacer) (issuedToken, error) {
+// else a new one, for which xAI was called.
+func (h *Handler) obtain(w http.ResponseWriter, r *http.Request, repl *caddy.Replacer) (issued issuedToken, called bool, err error) {
 	key, err := h.resolveKey(repl)
 	if err != nil {
-		return issuedToken{}, err
+		return issuedToken{}, false, err
 	}
 	token, prefetched := h.stock.Take(key)
 	if !prefetched {
@@ -149,46 +134,54 @@ func (h *Handler) obtain(w http.ResponseWriter, r *http.Request, repl *caddy.Rep
 			defer discardBody(w, r)()
 		}
 		if token, err = h.client.Mint(r.Context(), key, requestID, *h.Retries); err != nil {
-			return issuedToken{}, err
+			failed, _ := errors.AsType[*xai.Error](err)
+			return issuedToken{}, failed.Called, err
 		}
 	}
 	if r.Context().Err() != nil {
 		h.stock.PutBack(key, token)
-		return issuedToken{}, errClientGone
+		return issuedToken{}, !prefetched, errClientGone
 	}
 	h.stock.Replenish(key)
-	return issuedToken{token, prefetched}, nil
+	return issuedToken{token, prefetched}, !prefetched, nil
 }
 
 // fail records a request that ends without a token, and returns the error that
 // makes Caddy answer it.
 func (h *Handler) fail(header http.Header, r *http.Request, err error) error {
 	cause := err
-	upstream, isUpstream := errors.AsType[*xai.Error](err)
-	switch {
-	case !isUpstream:
-	case errors.Is(upstream.Failure, xai.ErrCanceled):
-		cause = errClientGone // nobody else ends a request's context
-	default:
-		cause = upstream.Failure
-		if errors.Is(cause, xai.ErrRateLimited) && upstream.RetryAfter > 0 {
-			setRetryAfter(header, upstream.RetryAfter)
+	var details zapcore.ObjectMarshaler
+	switch err := err.(type) { //nolint:errorlint // they are never wrapped
+	case *xai.Error:
+		cause, details = err.Failure, err
+		if errors.Is(cause, xai.ErrCanceled) {
+			cause = errClientGone // nobody else ends a request's context
 		}
+		if errors.Is(cause, xai.ErrRateLimited) && err.RetryAfter > 0 {
+			setRetryAfter(header, err.RetryAfter)
+		}
+	case *limitedError:
+		cause, details = errRateLimited, err
+		setRetryAfter(header, err.wait)
+	case *unavailableError:
+		cause, details = errLimitsUnavailable, err
+		setRetryAfter(header, storeRetryAfter)
 	}
 	if errors.Is(cause, errCrossOrigin) {
 		h.notices.refusedOrigin(h.logger, r)
 	}
 	outcome := failures[cause]
 	metrics.errors.WithLabelValues(outcome.reason).Inc()
-	h.logFailure(r, cause, outcome.status, upstream)
+	h.logFailure(r, cause, outcome.status, details)
 	return caddyhttp.Error(outcome.status, cause)
 }
 
 // logFailure logs at error level what is our fault or xAI's, once a second, and at
 // debug level what strangers can cause at will: they cannot fill a disk.
-func (h *Handler) logFailure(r *http.Request, cause error, status int, upstream *xai.Error) {
+func (h *Handler) logFailure(r *http.Request, cause error, status int, details zapcore.ObjectMarshaler) {
 	level, suppressed := zapcore.DebugLevel, 0
-	if status >= http.StatusInternalServerError {
+	// A store tells by itself, and less often, that it does not work.
+	if status >= http.StatusInternalServerError && !errors.Is(cause, errLimitsUnavailable) {
 		var isRepeated bool
 		if suppressed, isRepeated = h.repetitions.add(cause); isRepeated {
 			return
@@ -205,8 +198,8 @@ func (h *Handler) logFailure(r *http.Request, cause error, status int, upstream 
 		fields = append(fields, zap.Int("suppressed", suppressed))
 	}
 	switch {
-	case upstream != nil:
-		fields = append(fields, zap.Inline(upstream))
+	case details != nil:
+		fields = append(fields, zap.Inline(details))
 	case errors.Is(cause, errCrossOrigin):
 		fields = append(fields, zap.String("origin", r.Header.Get("Origin")))
 	case errors.Is(cause, errNoAPIKey):

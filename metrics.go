@@ -26,6 +26,7 @@ const (
 type metricSet struct {
 	issued           *prometheus.CounterVec
 	errors           *prometheus.CounterVec
+	limited          *prometheus.CounterVec
 	upstreamRequests *prometheus.CounterVec
 	upstreamDuration prometheus.Histogram
 	prefetchedTokens prometheus.Gauge
@@ -45,6 +46,10 @@ func newMetricSet() *metricSet {
 			Namespace: namespace, Subsystem: subsystem, Name: "errors_total",
 			Help: "Requests that ended without a token, by reason.",
 		}, []string{"reason"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "limited_total",
+			Help: "Requests that a rate limit refused, by the limit's place in the config, or failures.",
+		}, []string{"limit"}),
 		upstreamRequests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "upstream_requests_total",
 			Help: "Calls to xAI, retries included, by the status of the answer; error where none came.",
@@ -81,7 +86,7 @@ func newMetricSet() *metricSet {
 // one config share it, so finding them there already is fine.
 func (m *metricSet) register(registry *prometheus.Registry) error {
 	for _, collector := range []prometheus.Collector{
-		m.issued, m.errors, m.upstreamRequests, m.upstreamDuration, m.prefetchedTokens, m.discarded,
+		m.issued, m.errors, m.limited, m.upstreamRequests, m.upstreamDuration, m.prefetchedTokens, m.discarded,
 	} {
 		err := registry.Register(collector)
 		if duplicate, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok && duplicate.ExistingCollector == collector {

@@ -23,6 +23,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/placement"
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/stock"
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/xai"
 )
@@ -133,9 +134,22 @@ type Handler struct {
 	// cross-origin request of a browser gets 403. Default: none.
 	TrustedOrigins []string `json:"trusted_origins,omitempty"`
 
-	// How many tokens one client gets. Default: 10 at once, refilled over one
-	// minute, for each signed-in user or, without one, each client address.
-	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+	// How many tokens clients get: all of the limits hold. A client over one of them
+	// gets 429 with `Retry-After`. Tokens that were prefetched count when they are
+	// handed out, and a request that ends without a token costs nothing; but of
+	// requests for which xAI was called in vain, a client has 60 in any minute.
+	// Default: 10 tokens in any minute for each signed-in user or, without one, each
+	// client address.
+	RateLimits []RateLimit `json:"rate_limits,omitempty"`
+
+	// Whether there are no limits, to leave them to something in front. Default:
+	// false.
+	Unlimited bool `json:"unlimited,omitempty"`
+
+	// Where the limits are counted. Default: in this process's memory, which
+	// remembers a million tokens for each handler, and forgets the clients seen least
+	// recently when there are more; a restart starts afresh.
+	LimitStoreRaw json.RawMessage `json:"limit_store,omitempty" caddy:"namespace=http.xai_ephemeral_token.limit_store inline_key=store"`
 
 	// How many tokens to mint ahead for each key, so that a request need not wait
 	// for xAI: from 1 to 1024; 0 turns it off. Nothing is minted ahead before a
@@ -164,7 +178,7 @@ type Handler struct {
 	client      *xai.Client
 	stock       *stock.Keeper[*xai.Token]
 	crossOrigin *crossOrigin
-	limiter     *rateLimiter
+	limiter     *limiter // nil if there are no limits
 	repetitions *repetitions
 	notices     *notices
 	release     func() // of what is shared with other handlers
@@ -183,7 +197,11 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // sends nothing over the network.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	place := h.checkPlacement(ctx)
 	if err := h.provision(ctx); err != nil {
+		return err
+	}
+	if err := h.provisionLimiter(ctx, place); err != nil {
 		return err
 	}
 	h.warnOfAPIKey()
@@ -207,13 +225,37 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if h.crossOrigin, err = newCrossOrigin(h.TrustedOrigins, h.PassThru); err != nil {
 		return err
 	}
-	if h.limiter, err = newRateLimiter(h.RateLimit); err != nil {
-		return err
-	}
 	if err := metrics.register(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
 	return h.provisionClient(ctx)
+}
+
+func (h *Handler) provisionLimiter(ctx caddy.Context, place placement.Place) error {
+	if h.Unlimited {
+		return nil
+	}
+	store, err := h.loadLimitStore(ctx)
+	if err != nil {
+		return err
+	}
+	if h.limiter, err = newLimiter(place.String(), h.RateLimits, store); err != nil {
+		return err
+	}
+	h.limiter.sawAddress = func(r *http.Request) { h.notices.addressOfProxy(h.logger, r) }
+	return nil
+}
+
+// checkPlacement tells what would keep visitors from the handler, or lets too many
+// in, and returns where the handler is.
+func (h *Handler) checkPlacement(ctx caddy.Context) placement.Place {
+	place, warnings := placement.Of(ctx, placement.Handler{
+		Module: h, Methods: h.Methods, TrustedOrigins: h.TrustedOrigins, PassThru: h.PassThru,
+	})
+	for _, warning := range warnings {
+		h.logger.Warn(warning)
+	}
+	return place
 }
 
 func (h *Handler) setDefaults() {
@@ -235,8 +277,8 @@ func (h *Handler) setDefaults() {
 	if len(h.Methods) == 0 {
 		h.Methods = []string{http.MethodPost}
 	}
-	if h.RateLimit == nil {
-		h.RateLimit = &RateLimit{Count: defaultRateLimitCount, Window: caddy.Duration(defaultRateLimitWindow)}
+	if len(h.RateLimits) == 0 && !h.Unlimited {
+		h.RateLimits = []RateLimit{{Count: defaultRateLimitCount, Window: caddy.Duration(defaultRateLimitWindow)}}
 	}
 }
 
@@ -351,8 +393,7 @@ func (h *Handler) Validate() error {
 	if err := checkPrefetch(h.Prefetch); err != nil {
 		return err
 	}
-	_, err := newRateLimiter(h.RateLimit)
-	return err
+	return h.checkRateLimits()
 }
 
 // Cleanup lets go of the tokens that were minted ahead and of the connections to
@@ -366,6 +407,9 @@ func (h *Handler) Cleanup() error {
 	if h.release != nil {
 		h.release()
 		h.release = nil
+	}
+	if h.limiter != nil {
+		return h.limiter.release()
 	}
 	return nil
 }

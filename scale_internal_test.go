@@ -27,7 +27,7 @@ import (
 func BenchmarkHandlers(b *testing.B) {
 	for _, count := range []int{1, 100, 1000} {
 		b.Run(strconv.Itoa(count), func(b *testing.B) {
-			benchmarkScale(b, count, `"rate_limit": {"disabled": true}`, func(i int, _ *http.Request) int {
+			benchmarkScale(b, count, `"unlimited": true`, func(i int, _ *http.Request) int {
 				return i % count
 			})
 		})
@@ -38,7 +38,7 @@ func BenchmarkHandlers(b *testing.B) {
 func BenchmarkClients(b *testing.B) {
 	for _, count := range []int{1, 1000, 100_000} {
 		b.Run(strconv.Itoa(count), func(b *testing.B) {
-			benchmarkScale(b, 1, `"rate_limit": {"count": 1000000000, "window": "1s"}`, func(i int, r *http.Request) int {
+			benchmarkScale(b, 1, `"rate_limits": [{"count": 1000000, "window": "1ms"}]`, func(i int, r *http.Request) int {
 				client := i % count
 				r.RemoteAddr = fmt.Sprintf("10.%d.%d.%d:1234", client>>16, client>>8&0xff, client&0xff)
 				return 0
@@ -51,7 +51,7 @@ func BenchmarkClients(b *testing.B) {
 func BenchmarkKeys(b *testing.B) {
 	for _, count := range []int{1, 100, 1000, 3000, 10_000} {
 		b.Run(strconv.Itoa(count), func(b *testing.B) {
-			benchmarkScale(b, 1, `"rate_limit": {"disabled": true}, "prefetch": 8`, func(i int, r *http.Request) int {
+			benchmarkScale(b, 1, `"unlimited": true, "prefetch": 8`, func(i int, r *http.Request) int {
 				r.Header.Set("X-Key", strconv.Itoa(i%count))
 				return 0
 			})

@@ -68,7 +68,7 @@ func TestNativeJSON(t *testing.T) {
 		"retries": 1,
 		"methods": ["GET", "POST"],
 		"trusted_origins": ["https://app.example.com"],
-		"rate_limit": {"count": 3, "window": "1h", "key": "{http.request.header.X-User}"},
+		"rate_limits": [{"count": 3, "window": "1h", "key": "{http.request.header.X-User}"}],
 		"pass_thru": true,
 		"transport": {"protocol": "http", "compression": false, "network_proxy": {"from": "none"}}
 	`)
@@ -126,7 +126,7 @@ func TestNativeJSONDefaults(t *testing.T) {
 		{"options that are zero", `"endpoint": "UPSTREAM", "api_key": "", "expires_after": 0, "timeout": 0, "methods": [], ` +
 			`"trusted_origins": [], "prefetch": 0, "pass_thru": false`},
 		{"options that are null", `"endpoint": "UPSTREAM", "api_key": null, "expires_after": 0, "retries": null, "methods": null, ` +
-			`"trusted_origins": null, "rate_limit": null, "prefetch": null, "pass_thru": null`},
+			`"trusted_origins": null, "rate_limits": null, "unlimited": null, "limit_store": null, "prefetch": null, "pass_thru": null`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -170,12 +170,12 @@ func TestNativeJSONDurations(t *testing.T) {
 
 func TestNativeJSONErrors(t *testing.T) {
 	up := caddytest.NewUpstream(t)
-	s := startNativeCaddy(t, up, minimalHandler+`, "rate_limit": {"disabled": true}`)
+	s := startNativeCaddy(t, up, minimalHandler+`, "unlimited": true`)
 	tests := []struct {
 		name, option, want string
 	}{
 		{"unknown field", `"retry": 2`, `unknown field "retry"`},
-		{"unknown field of rate_limit", `"rate_limit": {"count": 1, "window": "1m", "burst": 2}`, `unknown field "burst"`},
+		{"unknown field of rate_limits", `"rate_limits": [{"count": 1, "window": "1m", "burst": 2}]`, `unknown field "burst"`},
 		{"unknown field of transport", `"transport": {"protocol": "http", "speed": 1}`, `unknown field "speed"`},
 
 		{"api_key that is no string", `"api_key": 5`, "api_key of type string"},
@@ -188,8 +188,9 @@ func TestNativeJSONErrors(t *testing.T) {
 		{"retries that are a fraction", `"retries": 1.5`, "retries of type int"},
 		{"methods that are a string", `"methods": "POST"`, "methods of type []string"},
 		{"trusted_origins that are a string", `"trusted_origins": "https://a.com"`, "trusted_origins of type []string"},
-		{"rate_limit that is a string", `"rate_limit": "off"`, "rate_limit of type"},
-		{"a count that is a string", `"rate_limit": {"count": "1", "window": "1m"}`, "rate_limit.count of type int"},
+		{"rate_limits that are a string", `"rate_limits": "off"`, "rate_limits of type"},
+		{"the name that rate_limits had before", `"rate_limit": {"count": 1, "window": "1m"}`, `unknown field "rate_limit"`},
+		{"a count that is a string", `"rate_limits": [{"count": "1", "window": "1m"}]`, "rate_limits.count of type int"},
 		{"prefetch that is a string", `"prefetch": "8"`, "prefetch of type int"},
 		{"prefetch that is negative", `"prefetch": -1`, "prefetch: -1 is out of range; it must be from 0 to 1024"},
 		{"prefetch of too many", `"prefetch": 1025`, "prefetch: 1025 is out of range; it must be from 0 to 1024"},
@@ -199,7 +200,7 @@ func TestNativeJSONErrors(t *testing.T) {
 		// Caddy decodes durations, and names the value alone.
 		{"expires_after that is no duration", `"expires_after": "soon"`, `invalid duration "soon"`},
 		{"timeout of the wrong type", `"timeout": true`, "cannot unmarshal bool"},
-		{"a window that is no duration", `"rate_limit": {"count": 1, "window": "soon"}`, `invalid duration "soon"`},
+		{"a window that is no duration", `"rate_limits": [{"count": 1, "window": "soon"}]`, `invalid duration "soon"`},
 
 		{"expires_after too long", `"expires_after": "2h"`, "expires_after: 2h0m0s is out of range; it takes whole seconds from 1s to 1h"},
 		{"expires_after in nanoseconds", `"expires_after": 5`, "a number without a unit is in nanoseconds, so write \"5s\" or \"5m\""},
@@ -220,12 +221,14 @@ func TestNativeJSONErrors(t *testing.T) {
 		{"any origin", `"trusted_origins": ["*"]`, `trusted_origins: "*" has a wildcard`},
 		{"an origin with a path", `"trusted_origins": ["https://a.com/"]`, "trusted_origins: "},
 		{"an empty origin", `"trusted_origins": [""]`, "trusted_origins: "},
-		{"a count of zero", `"rate_limit": {"count": 0, "window": "1m"}`, "rate_limit: the count 0 is out of range"},
-		{"a limit that is empty", `"rate_limit": {}`, "rate_limit: the count 0 is out of range"},
-		{"a limit without a window", `"rate_limit": {"count": 1}`, "rate_limit: the window 0s is out of range"},
-		{"a window that is negative", `"rate_limit": {"count": 1, "window": "-1m"}`, "rate_limit: the window -1m0s is out of range"},
-		{"a disabled limit with a count", `"rate_limit": {"disabled": true, "count": 5}`, "rate_limit: a disabled limit takes no count, window or key"},
-		{"a disabled limit with a key", `"rate_limit": {"disabled": true, "key": "{path}"}`, "rate_limit: a disabled limit takes no count, window or key"},
+		{"a count of zero", `"rate_limits": [{"count": 0, "window": "1m"}]`, "rate_limit: the count 0 is out of range"},
+		{"a limit that is empty", `"rate_limits": [{}]`, "rate_limit: the count 0 is out of range"},
+		{"a limit without a window", `"rate_limits": [{"count": 1}]`, "rate_limit: the window 0s is out of range"},
+		{"a window that is negative", `"rate_limits": [{"count": 1, "window": "-1m"}]`, "rate_limit: the window -1m0s is out of range"},
+		{"a limit where there is none", `"unlimited": true, "rate_limits": [{"count": 1, "window": "1m"}]`, "rate_limit: it is off, and there is a limit, too"},
+		{"a limit twice", `"rate_limits": [{"count": 1, "window": "1m", "key": "site"}, {"count": 2, "window": "60s", "key": "site"}]`, "rate_limit: there are two limits"},
+		{"a store without limits", `"unlimited": true, "limit_store": {"store": "redis"}`, "limit_store: there is nothing to count with rate_limit off"},
+		{"a store that is not there", `"limit_store": {"store": "pigeons"}`, "limit_store: "},
 		{"transport with an unknown protocol", `"transport": {"protocol": "pigeon"}`, "transport: "},
 		{"transport without a protocol", `"transport": {}`, "transport: "},
 		{"transport with a mistake in it", `"transport": {"protocol": "http", "versions": ["4"]}`, "transport: "},

@@ -137,7 +137,9 @@ func TestTroubleshootingMessages(t *testing.T) {
 		"session: not a JSON object":                                                   "session model",
 		"wrong argument count or unexpected line ending after '…'":                     `session {"model": "grok"}`,
 		"unrecognized subdirective '…'":                                                "lifetime 5m",
-		"rate_limit is given twice":                                                    "rate_limit off\nrate_limit off",
+		"retries is given twice":                                                       "retries 1\nretries 1",
+		`rate_limit: the key "…" has no placeholder, …`:                                "rate_limit 10 1m everybody",
+		"limit_store: this Caddy has no module …":                                      "limit_store redis localhost:6379",
 		`trusted_origins: no browser sends "https://a.com:443"; write "https://a.com"`: "trusted_origins https://a.com:443",
 	}
 	_, section, _ := strings.Cut(readDocument(t, "docs/troubleshooting.md"), "\n## Caddy does not start\n")

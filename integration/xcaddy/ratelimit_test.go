@@ -6,156 +6,84 @@
 package xcaddy
 
 import (
+	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
 )
 
-// fleetLimit is how many tokens a client of the fleet may have in the window of
-// these tests, which is longer than they last.
-const fleetLimit = 20
-
-// fleet is two instances of the example on one shared directory.
-type fleet struct {
-	instances [2]*caddytest.Server
-	shared    string
-}
-
-func startFleet(t *testing.T, binary string, up *caddytest.Upstream, environ ...string) *fleet {
+// startRedis starts a redis-server that ends with the test, and returns its URL.
+func startRedis(t *testing.T) string {
 	t.Helper()
-	f := &fleet{shared: t.TempDir()}
-	for i, site := range caddytest.FreeAddresses(t, len(f.instances)) {
-		f.instances[i] = caddytest.StartBinary(t, binary, []string{"run", "--config", filepath.Join("examples", "rate-limit", "Caddyfile")}, site, append([]string{
-			"SITE_ADDRESS=http://" + site, "XAI_URL=" + up.URL, "SHARED_DIR=" + filepath.ToSlash(f.shared),
-			"RATE_LIMIT=20", "RATE_WINDOW=10m", "SYNC_INTERVAL=20ms",
-		}, environ...)...)
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("REDIS_REQUIRE") != "" {
+			t.Fatal("REDIS_REQUIRE is set, and there is no redis-server")
+		}
+		t.Skip("there is no redis-server: install the package of that name to run this test")
 	}
-	return f
+	address := caddytest.FreeAddresses(t, 1)[0]
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", t.TempDir()) //nolint:gosec // a port
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = command.Wait() }) // when t.Context has ended the process
+	caddytest.Eventually(t, "the server listens", func() bool {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
+	return "redis://" + address
 }
 
-// settle waits until each instance has read a state that every other one wrote
-// after now.
-func (f *fleet) settle(t *testing.T) {
-	t.Helper()
-	// An instance that is behind writes or reads next by chance: in so many rounds
-	// each has read at least once.
-	for range 20 {
-		since := time.Now()
-		caddytest.Eventually(t, "the instances have told each other", func() bool {
-			files, err := filepath.Glob(filepath.Join(f.shared, "rate_limit", "instances", "*.rlstate"))
-			if err != nil || len(files) != len(f.instances) {
-				return false
+// TestXcaddyRateLimit builds Caddy by the command of the example, and shows that two
+// instances of it have one limit.
+func TestXcaddyRateLimit(t *testing.T) {
+	const limit = 20
+	redis := startRedis(t)
+	binary := xcaddy(t, caddytest.ReadmeCommand(t, "rate-limit", "xcaddy build ")[1:]...)
+	dockerfile := strings.ReplaceAll(caddytest.ReadExample(t, "rate-limit", "Dockerfile"), "\\\n\t", "")
+	if command := strings.Join(caddytest.ReadmeCommand(t, "rate-limit", "xcaddy build "), " "); !strings.Contains(dockerfile, "RUN "+command+"\n") {
+		t.Errorf("the Dockerfile does not build by %s", command)
+	}
+
+	up := caddytest.NewUpstream(t)
+	var instances []*caddytest.Server
+	for _, site := range caddytest.FreeAddresses(t, 2) {
+		instances = append(instances, caddytest.StartBinary(t, binary,
+			[]string{"run", "--config", filepath.Join("examples", "rate-limit", "Caddyfile")}, site,
+			"SITE_ADDRESS=http://"+site, "XAI_URL="+up.URL, "RATE_LIMIT=20", "REDIS_URL="+redis))
+	}
+	var through atomic.Int32
+	var group sync.WaitGroup
+	for i := range 6 * limit {
+		group.Go(func() {
+			s := instances[i%2]
+			got, err := s.Try(t.Context(), http.MethodPost, s.URL+"/session")
+			switch {
+			case err != nil:
+				t.Error(err)
+			case got.StatusCode == http.StatusOK:
+				through.Add(1)
+			case got.StatusCode != http.StatusTooManyRequests || got.Header.Get("Retry-After") == "":
+				t.Errorf("got %d %v", got.StatusCode, got.Header)
 			}
-			for _, file := range files {
-				if info, err := os.Stat(file); err != nil || !info.ModTime().After(since) {
-					return false
-				}
-			}
-			return true
 		})
 	}
-}
-
-// ask posts to an instance, and reports whether it gave a token.
-func (f *fleet) ask(t *testing.T, instance int) bool {
-	t.Helper()
-	got, err := f.instances[instance].Try(t.Context(), http.MethodPost, f.instances[instance].URL+"/session")
-	switch {
-	case err != nil:
-		t.Error(err)
-	case got.StatusCode == http.StatusTooManyRequests && got.Header.Get("Retry-After") != "":
-	case got.StatusCode != http.StatusOK:
-		t.Errorf("got %d %v", got.StatusCode, got.Header)
+	group.Wait()
+	if through.Load() != limit || len(up.Requests()) != limit {
+		t.Errorf("%d tokens came through, and %d were minted; want %d", through.Load(), len(up.Requests()), limit)
 	}
-	return err == nil && got.StatusCode == http.StatusOK
-}
-
-// askUntil asks until so many got through. An instance can refuse too early: while
-// another writes its state there are two files of it, and both are counted.
-func (f *fleet) askUntil(t *testing.T, through int, ask func() bool) {
-	t.Helper()
-	for range through {
-		caddytest.Eventually(t, "a request that is within the limit gets through", ask)
-	}
-}
-
-// TestXcaddyRateLimit builds Caddy with both plugins, and shows that a fleet has
-// one limit, and how exactly.
-func TestXcaddyRateLimit(t *testing.T) {
-	binary := xcaddy(t, caddytest.ReadmeCommand(t, "rate-limit", "xcaddy build ")[1:]...)
-	up := caddytest.NewUpstream(t)
-
-	t.Run("what one instance let through counts on the other", func(t *testing.T) {
-		f := startFleet(t, binary, up)
-		for i := range fleetLimit - 2 {
-			if !f.ask(t, 0) {
-				t.Fatalf("the first instance refused request %d", i)
-			}
-		}
-		f.settle(t)
-		f.askUntil(t, 2, func() bool { return f.ask(t, 1) })
-		for range fleetLimit {
-			if f.ask(t, 1) {
-				t.Fatal("the second instance let more through than were left")
-			}
-		}
-		f.settle(t)
-		if f.ask(t, 0) || f.ask(t, 1) {
-			t.Error("a request got through over the limit")
-		}
-	})
-	t.Run("a preflight and another method count for nothing", func(t *testing.T) {
-		f := startFleet(t, binary, up)
-		for range fleetLimit + 1 {
-			if got := f.instances[0].Do(http.MethodGet, f.instances[0].URL+"/session"); got.StatusCode != http.StatusMethodNotAllowed {
-				t.Fatalf("got %d, want 405", got.StatusCode)
-			}
-		}
-		if !f.ask(t, 0) {
-			t.Error("the limit is used up")
-		}
-	})
-	t.Run("no more than the limit of each gets through, even at once", func(t *testing.T) {
-		f := startFleet(t, binary, up)
-		var through atomic.Int32
-		var group sync.WaitGroup
-		for i := range 6 * fleetLimit {
-			group.Go(func() {
-				if f.ask(t, i%2) {
-					through.Add(1)
-				}
-			})
-		}
-		group.Wait()
-		if n := int(through.Load()); n > 2*fleetLimit {
-			t.Errorf("%d got through, want at most %d", n, 2*fleetLimit)
-		} else if n < fleetLimit {
-			f.askUntil(t, fleetLimit-n, func() bool { return f.ask(t, 0) || f.ask(t, 1) })
-		}
-		f.settle(t)
-		if f.ask(t, 0) || f.ask(t, 1) {
-			t.Error("a request got through after that")
-		}
-	})
-	t.Run("instances that share their data directory take each other for themselves", func(t *testing.T) {
-		f := startFleet(t, binary, up, "XDG_DATA_HOME="+t.TempDir())
-		files := func() (names []string) {
-			names, err := filepath.Glob(filepath.Join(f.shared, "rate_limit", "instances", "*.rlstate"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return names
-		}
-		caddytest.Eventually(t, "something is shared", func() bool { return len(files()) > 0 })
-		if n := len(files()); n != 1 {
-			t.Errorf("they are %d instances: the warning in the example is out of date: %s", n, strings.Join(files(), " "))
-		}
-	})
 }

@@ -56,8 +56,11 @@ func xcaddy(t *testing.T, arguments ...string) (binary string) {
 	}
 	all := []string{"tool", "xcaddy"}
 	for _, argument := range arguments {
-		if argument == caddytest.Module {
+		switch argument {
+		case caddytest.Module:
 			argument += "@v0.0.0=."
+		case caddytest.Module + "/redis":
+			argument += "@v0.0.0=./redis"
 		}
 		all = append(all, argument)
 	}

@@ -163,7 +163,8 @@ func (c *Client) Mint(ctx context.Context, key, requestID string, retries int) (
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 
-	minted, err := c.newMinting(key, requestID, retries).run(callCtx)
+	minting := c.newMinting(key, requestID, retries)
+	minted, err := minting.run(callCtx)
 	if err == nil {
 		return minted, nil
 	}
@@ -171,7 +172,7 @@ func (c *Client) Mint(ctx context.Context, key, requestID string, retries int) (
 	if !ok || ctx.Err() != nil {
 		failed = &Error{Failure: ErrCanceled}
 	}
-	failed.ClientRequestID = requestID
+	failed.ClientRequestID, failed.Called = requestID, minting.called.Load()
 	return nil, failed
 }
 

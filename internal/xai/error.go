@@ -35,6 +35,7 @@ type Error struct {
 	Message         string        // xAI's words, or the transport's
 	IsJSON          bool          // whether they are JSON, as all of xAI's are
 	RetryAfter      time.Duration // how long xAI asks to wait, at most an hour; 0 where it does not
+	Called          bool          // whether xAI was called, reached or not
 
 	final bool // whether another attempt would not change it
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -29,7 +30,8 @@ type minting struct {
 	key       string
 	requestID string
 	deadline  time.Time
-	left      int // how many retries may still come
+	left      int         // how many retries may still come
+	called    atomic.Bool // whether an attempt was made
 }
 
 func (c *Client) newMinting(key, requestID string, retries int) *minting {
@@ -146,6 +148,7 @@ type relief struct {
 // attempt calls xAI once, unless it is known how xAI would answer.
 func (m *minting) attempt(ctx context.Context, exchange http.RoundTripper) (*Token, error) {
 	return m.client.refusals.try(ctx, m, func() (*Token, error) {
+		m.called.Store(true)
 		return m.client.call(ctx, exchange, m.key, m.requestID)
 	})
 }
