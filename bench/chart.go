@@ -29,7 +29,7 @@ const (
 	rowHeight  = 0.35 * vg.Inch
 	chartFrame = vg.Inch // title and axis
 
-	// headroom is left at the right for the numbers beside the values.
+	// Left at the right for the numbers beside the values.
 	headroom    = 1.15
 	logHeadroom = 5
 )
@@ -77,6 +77,7 @@ func (t *table) saveChart(dir string) error {
 	beside.Offset = vg.Point{X: vg.Points(7), Y: vg.Points(-3)}
 	p.Add(beside)
 	p.NominalY(names...)
+	p.Y.Label.Text = " " // a margin
 	p.Y.Min, p.Y.Max = -0.6, float64(len(rows))-0.4
 	if c.log {
 		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}

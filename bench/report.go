@@ -81,12 +81,13 @@ func newEnvironment(ctx context.Context, versions []string) map[string]string {
 	}
 	e["kernel"], _ = output(ctx, "uname", "-sr")
 	e["plugin"], _ = output(ctx, "git", "describe", "--always", "--dirty")
+	// Not with procfs, which has that on Linux only.
+	cpus, _ := os.ReadFile("/proc/cpuinfo")
+	_, model, _ := strings.Cut(string(cpus), "model name\t: ")
+	e["CPU"], _, _ = strings.Cut(model, "\n")
 	if proc, err := procfs.NewDefaultFS(); err == nil {
 		if load, err := proc.LoadAvg(); err == nil {
 			e["load in the minute before"] = fmt.Sprintf("%.2f", load.Load1)
-		}
-		if cpus, err := proc.CPUInfo(); err == nil && len(cpus) > 0 {
-			e["CPU"] = cpus[0].ModelName
 		}
 	}
 	return e

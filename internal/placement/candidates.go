@@ -140,7 +140,6 @@ func (w *walk) samples(patterns []string) []string {
 func (w *walk) eachMention(visit func(matcher any)) {
 	var inRoutes func(routes caddyhttp.RouteList)
 	visitRoute := func(route *caddyhttp.Route) {
-		w.steps++
 		w.eachMatcher(w.matchersOf(route), false, func(matcher any, _ bool) { visit(matcher) })
 	}
 	inHandlers := func(handlers []any) {

@@ -16,6 +16,7 @@ import (
 // change applies a rewrite to the request as Caddy does, and reports whether it
 // knows how. The query is left alone: no matcher that is asked looks at it.
 func (w *walk) change(h *rewrite.Rewrite, s *state) bool {
+	w.steps += rewriteSteps
 	known := *h
 	known.Query = nil
 	known.URI, _, _ = strings.Cut(h.URI, "?")

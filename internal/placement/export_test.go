@@ -5,6 +5,16 @@ package placement
 
 import "github.com/caddyserver/caddy/v2"
 
+// Look is Of, but panics where that says nothing.
+func Look(ctx caddy.Context, handler Handler) (Place, []string) {
+	w := newWalk(ctx, handler)
+	place := w.place()
+	if !w.chain.complete {
+		return place, nil
+	}
+	return place, w.warnings()
+}
+
 // Prediction is what is expected of a request.
 type Prediction int
 

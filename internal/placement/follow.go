@@ -98,6 +98,7 @@ func (w *walk) followRoutes(routes caddyhttp.RouteList, s state, after next) out
 		if route.Group != "" {
 			inGroup = s.groups[route.Group]
 		}
+		s.missing = false
 		matches := no
 		if inGroup != yes {
 			matches = w.matches(route, &s)
@@ -109,7 +110,7 @@ func (w *walk) followRoutes(routes caddyhttp.RouteList, s state, after next) out
 			s.assumed = s.assumed || matches == maybe
 			matches = yes
 		}
-		if matches == no || w.isOvertaken(routes[i:], matches, &s) {
+		if matches == no || matches == maybe && s.missing && w.isOvertaken(routes[i:]) {
 			continue
 		}
 		rest := func(s state) outcome { return w.followRoutes(routes[i+1:], s, after) }
@@ -127,14 +128,11 @@ func (w *walk) followRoutes(routes caddyhttp.RouteList, s state, after next) out
 	return after(s)
 }
 
-// isOvertaken reports whether a route is one of those that a try_files with a query
-// is made of, and has no file. It is the last of them that counts, as it is the last
-// file of a try_files that is one route.
-func (w *walk) isOvertaken(routes caddyhttp.RouteList, matches answer, s *state) bool {
-	missing := s.missing
-	s.missing = false
-	return missing && matches == maybe && len(routes) > 1 &&
-		routes[0].Group != "" && routes[0].Group == routes[1].Group && w.isTryFiles(&routes[0])
+// isOvertaken reports whether the first of routes, whose files are not there, is one
+// of those that a try_files with a query is made of. It is the last of them that
+// counts, as it is the last file of a try_files that is one route.
+func (w *walk) isOvertaken(routes caddyhttp.RouteList) bool {
+	return len(routes) > 1 && routes[0].Group != "" && routes[0].Group == routes[1].Group && w.isTryFiles(&routes[0])
 }
 
 // miss is the end of a request that does not get into a route on the way.

@@ -204,7 +204,7 @@ func checkPredictions(t *testing.T, config string) {
 		names = append(names, p.Name)
 		handler := placement.Handler{Module: p, PassThru: p.PassThru, TrustedOrigins: []string{"https://a.example"}}
 		began := time.Now()
-		place, warnings := placement.Of(ctx, handler)
+		place, warnings := placement.Look(ctx, handler)
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("it took %s", took)
 		}

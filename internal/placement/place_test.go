@@ -5,7 +5,6 @@ package placement_test
 
 import (
 	"encoding/json"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -101,36 +100,5 @@ func validateProbes(t testing.TB, httpApp json.RawMessage, do func(ctx caddy.Con
 		AppsRaw: caddy.ModuleMap{"http": httpApp},
 	}); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// BenchmarkOf looks at the place of one handler in configs of many routes.
-func BenchmarkOf(b *testing.B) {
-	const count = 1000
-	var sites, handles, redirects, headers strings.Builder
-	for i := range count {
-		n := strconv.Itoa(i)
-		sites.WriteString("http://site" + n + ".test:0 {\nroot * /srv/" + n + "\nencode\nfile_server\n}\n")
-		handles.WriteString("handle /app" + n + "/* {\nreverse_proxy localhost:1\n}\n")
-		redirects.WriteString("redir /old" + n + " /new" + n + "\n")
-		headers.WriteString("@h" + n + " header X-" + n + " yes\nheader @h" + n + " X-Answer yes\n")
-	}
-	for _, config := range []struct{ name, site string }{
-		{"one route", "http://a.test:0 {\nplacement_probe /session\n}"},
-		{"after 1000 sites", sites.String() + "http://z.test:0 {\nplacement_probe /session\n}"},
-		{"after 1000 handles", "http://a.test:0 {\n" + handles.String() + "handle {\nplacement_probe /session\n}\n}"},
-		{"after 1000 handles, never reached", "http://a.test:0 {\n" + handles.String() + "handle {\nreverse_proxy localhost:1\n}\nplacement_probe /session\n}"},
-		{"after 1000 redirects", "http://a.test:0 {\n" + redirects.String() + "placement_probe /session\nfile_server\n}"},
-		{"after 1000 headers of some requests", "http://a.test:0 {\n" + headers.String() + "placement_probe /session\nfile_server\n}"},
-		{"for any path of any host", "http://:0 {\n" + handles.String() + redirects.String() + "placement_probe\n}"},
-	} {
-		b.Run(config.name, func(b *testing.B) {
-			validateProbes(b, adaptProbes(b, config.site), func(ctx caddy.Context, p *probe) {
-				b.ReportAllocs()
-				for b.Loop() {
-					placement.Of(ctx, placement.Handler{Module: p})
-				}
-			})
-		})
 	}
 }

@@ -97,8 +97,8 @@ func (w *walk) answerAt(host, path string) outcome {
 
 func (w *walk) withoutSignIn(arrived []*arrival) string {
 	for _, at := range arrived {
-		if at.signedIn != no {
-			continue
+		if at.signedIn != no || at.assumed && at.asked.path == "" {
+			continue // the path that the sign-in might leave out is not known
 		}
 		if name := w.signInElsewhere(w.handler.Methods[0], at.askedAt, at.path); name != "" {
 			return w.sayWithoutSignIn(at, name)

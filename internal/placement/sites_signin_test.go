@@ -81,6 +81,31 @@ func TestSitesWithASignIn(t *testing.T) {
 		reverse_proxy {$APP}
 	}
 }`},
+		{name: "ordered before basic_auth", verdict: noSignIn, names: []string{"basic_auth", "/session"}, site: `
+{
+	order xai_ephemeral_token first
+}
+{$SITE_ADDRESS} {
+	basic_auth {
+		` + account + `
+	}
+	reverse_proxy {$APP}
+	TOKEN /session
+}`},
+		{name: "basic_auth that leaves out the path of an expression", verdict: works, site: `
+{$SITE_ADDRESS} {
+	@session expression path('/session')
+	handle @session {
+		TOKEN
+	}
+	handle {
+		@private not path /session
+		basic_auth @private {
+			` + account + `
+		}
+		reverse_proxy {$APP}
+	}
+}`},
 		{name: "basic_auth for strangers only", verdict: works, depends: true, site: `
 {$SITE_ADDRESS} {
 	@stranger not remote_ip private_ranges

@@ -72,7 +72,7 @@ func TestTreesOfJSON(t *testing.T) {
 			var said []string
 			validateProbes(t, json.RawMessage(config), func(ctx caddy.Context, p *probe) {
 				if p.Name != "other" {
-					_, warnings := placement.Of(ctx, placement.Handler{Module: p})
+					_, warnings := placement.Look(ctx, placement.Handler{Module: p})
 					said = append(said, warnings...)
 				}
 			})

@@ -57,9 +57,12 @@ type Client struct {
 	exchange  http.RoundTripper // one call over the network
 	relief    http.RoundTripper // the same over other connections; nil where there is no telling them apart
 	closeIdle func()            // drops the connections that nobody uses
-	refusals  *refusals
-	hung      atomic.Bool // an attempt hung since the last one began
-	retired   atomic.Bool // the config was unloaded
+
+	closeIdleRelief func() // drops those of relief only
+
+	refusals *refusals
+	hung     atomic.Bool // an attempt hung since the last one began
+	retired  atomic.Bool // the config was unloaded
 }
 
 // NewClient returns a client, and bounds what its transport may hold in memory and
@@ -70,7 +73,8 @@ func NewClient(config *Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		config: *config, request: request, exchange: newExchange(config, config.Transport), closeIdle: func() {}, refusals: newRefusals(),
+		config: *config, request: request, exchange: newExchange(config, config.Transport), refusals: newRefusals(),
+		closeIdle: func() {}, closeIdleRelief: func() {},
 	}
 	if t, ok := config.Transport.(*reverseproxy.HTTPTransport); ok {
 		if t.Transport.MaxResponseHeaderBytes == 0 {
@@ -85,9 +89,10 @@ func NewClient(config *Config) (*Client, error) {
 		}
 		relief := withOtherConnections(t)
 		c.relief = newExchange(config, relief)
+		c.closeIdleRelief = relief.Transport.CloseIdleConnections
 		c.closeIdle = func() {
 			t.Transport.CloseIdleConnections()
-			relief.Transport.CloseIdleConnections()
+			c.closeIdleRelief()
 		}
 	}
 	return c, nil

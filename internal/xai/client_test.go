@@ -302,6 +302,28 @@ func TestPatience(t *testing.T) {
 			}
 		})
 	})
+	t.Run("and a late one of the first attempt, whatever the retries do", func(t *testing.T) {
+		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
+			xai.Script(func(w http.ResponseWriter, r *http.Request, mint http.HandlerFunc) {
+				time.Sleep(4 * time.Second)
+				sandbox.Status(http.StatusForbidden)(w, r, mint)
+			}, sandbox.Hang())
+			if took := want(t, c, testKey, ErrAuth).took; took != 4*time.Second {
+				t.Errorf("refused after %s", took)
+			}
+		})
+	})
+	t.Run("the time is up when the first attempt breaks and the others hang", func(t *testing.T) {
+		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
+			xai.Script(func(w http.ResponseWriter, r *http.Request, mint http.HandlerFunc) {
+				time.Sleep(4 * time.Second)
+				sandbox.Break()(w, r, mint)
+			}, sandbox.Hang(), sandbox.Hang())
+			if took := want(t, c, testKey, ErrTimeout).took; took != 10*time.Second {
+				t.Errorf("given up after %s", took)
+			}
+		})
+	})
 	t.Run("the first attempt outlives retries that fail", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
 			xai.Script(sandbox.Delay(8*time.Second), sandbox.Status(500), sandbox.Status(500))

@@ -5,6 +5,7 @@ package xai
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -47,7 +48,7 @@ func (m *minting) retry(ctx context.Context, attempt func(context.Context) (*Tok
 	pace := backoff.NewExponentialBackOff()
 	pace.InitialInterval = min(maxBackoff, m.client.config.Timeout/40)
 	pace.Multiplier = 2
-	return backoff.Retry(ctx,
+	minted, err := backoff.Retry(ctx,
 		func() (*Token, error) {
 			minted, err := attempt(ctx)
 			if isFinal(err) {
@@ -63,6 +64,10 @@ func (m *minting) retry(ctx context.Context, attempt func(context.Context) (*Tok
 			m.client.config.Logger.Debug("retrying",
 				zap.Error(err), zap.Duration("wait", wait), zap.String("client_request_id", m.requestID))
 		}))
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) { // in place of the attempt's own error
+		err = &Error{Failure: ErrTimeout, Message: err.Error()}
+	}
+	return minted, err
 }
 
 // share is how much of the time left an attempt gets if others may follow.
@@ -101,10 +106,13 @@ func (m *minting) patiently(ctx context.Context) (*Token, error) {
 	timer := time.AfterFunc(m.share(), func() {
 		defer close(retries.done)
 		m.left--
-		m.client.hung.Store(true)
+		m.client.closeIdleRelief() // they may be as dead as what hangs
 		retries.minted, retries.err = m.retry(ctx, func(ctx context.Context) (*Token, error) {
 			return m.briefly(ctx, m.client.relief)
 		})
+		if retries.err == nil {
+			m.client.hung.Store(true) // since xAI is not slow
+		}
 		if retries.err == nil || isFinal(retries.err) {
 			giveUp()
 		}
@@ -114,16 +122,20 @@ func (m *minting) patiently(ctx context.Context) (*Token, error) {
 	if timer.Stop() {
 		return minted, err
 	}
-	if err == nil {
+	if err == nil || isFinal(err) {
 		cancel()
-		<-retries.done
-		return minted, nil
 	}
 	<-retries.done
-	if ctx.Err() != nil && retries.err != nil {
-		return nil, backoff.Permanent(err) // the time was up
+	switch {
+	case err == nil:
+		return minted, nil
+	case retries.err == nil:
+		return retries.minted, nil
+	case isFinal(err), errors.Is(err, ErrTimeout):
+		return nil, backoff.Permanent(err)
+	default:
+		return nil, backoff.Permanent(retries.err)
 	}
-	return retries.minted, backoff.Permanent(retries.err)
 }
 
 // relief is how the retries beside a patient attempt ended.
@@ -135,7 +147,7 @@ type relief struct {
 
 // attempt calls xAI once, unless it is known how xAI would answer.
 func (m *minting) attempt(ctx context.Context, exchange http.RoundTripper) (*Token, error) {
-	return m.client.refusals.try(ctx, m.key, func() (*Token, error) {
+	return m.client.refusals.try(ctx, m, func() (*Token, error) {
 		m.called.Store(true)
 		return m.client.call(ctx, exchange, m.key, m.requestID)
 	})

@@ -42,8 +42,15 @@ type refusal struct {
 	told   time.Time // when xAI said so
 	until  time.Time // no call is made before
 
-	// decided is closed when the call that decides is over; nil if there is none.
-	decided chan struct{}
+	decision *decision // on whether it still holds; nil while nobody asks xAI
+}
+
+// decision is what the calls of one minting find out about a refusal that is over.
+type decision struct {
+	by     *minting
+	calls  int           // how many of its calls go on
+	made   chan struct{} // closed when one of them decided, or all have ended
+	isMade bool
 }
 
 func newRefusals() *refusals {
@@ -51,16 +58,16 @@ func newRefusals() *refusals {
 	return &refusals{seed: maphash.MakeSeed(), keys: keys}
 }
 
-// try makes a call with the key, unless it is known how xAI would answer. Once a
-// refusal is over, one call goes through and decides. Meanwhile, others get the
+// try makes a call for a minting, unless it is known how xAI would answer. Once a
+// refusal is over, one minting goes through and decides. Meanwhile, others get the
 // same error, or wait for the decision if the refusal was one for a time.
-func (r *refusals) try(ctx context.Context, key string, call func() (*Token, error)) (*Token, error) {
-	hash := maphash.String(r.seed, key)
+func (r *refusals) try(ctx context.Context, by *minting, call func() (*Token, error)) (*Token, error) {
+	hash := maphash.String(r.seed, by.key)
 	for {
-		probe, decided, refused := r.admit(hash)
+		deciding, decided, refused := r.admit(hash, by)
 		if refused == nil {
 			minted, err := call()
-			r.settle(hash, probe, err)
+			r.settle(hash, deciding, err)
 			return minted, err
 		}
 		if decided == nil {
@@ -74,10 +81,10 @@ func (r *refusals) try(ctx context.Context, key string, call func() (*Token, err
 	}
 }
 
-// admit returns how xAI refuses the key, nil if a call may be made. That call is a
-// probe if it decides on an earlier refusal. While another call does, the end of
-// it can be waited for, where waiting can help.
-func (r *refusals) admit(hash uint64) (probe *refusal, decided <-chan struct{}, refused error) {
+// admit returns how xAI refuses the key, nil if a call may be made, with the
+// decision on an earlier refusal that the call is for, if it is. A decision of
+// others can be waited for, where waiting can help.
+func (r *refusals) admit(hash uint64, by *minting) (deciding *decision, decided <-chan struct{}, refused error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known, ok := r.keys.Get(hash)
@@ -85,21 +92,27 @@ func (r *refusals) admit(hash uint64) (probe *refusal, decided <-chan struct{}, 
 		return nil, nil, nil
 	}
 	now := time.Now()
-	if known.decided == nil && !now.Before(known.until) {
-		known.decided = make(chan struct{})
-		return known, nil, nil
+	if known.decision == nil && !now.Before(known.until) {
+		known.decision = &decision{by: by, made: make(chan struct{})}
+	}
+	if known.decision != nil && known.decision.by == by {
+		known.decision.calls++
+		return known.decision, nil, nil
 	}
 	again := known.failed
 	if again.final {
 		return nil, nil, &again
 	}
 	again.RetryAfter = max(known.told.Add(again.RetryAfter).Sub(now), time.Second)
-	return nil, known.decided, &again
+	if known.decision != nil {
+		decided = known.decision.made
+	}
+	return nil, decided, &again
 }
 
 // settle takes in how a call ended. Only a refusal says something for others, or
-// the end of a probe.
-func (r *refusals) settle(hash uint64, probe *refusal, err error) {
+// what ends a decision.
+func (r *refusals) settle(hash uint64, deciding *decision, err error) {
 	var pause time.Duration
 	failed, _ := errors.AsType[*Error](err)
 	switch {
@@ -109,17 +122,16 @@ func (r *refusals) settle(hash uint64, probe *refusal, err error) {
 	default:
 		pause = min(failed.RetryAfter, maxHold)
 	}
-	if probe == nil && pause == 0 {
+	if deciding == nil && pause == 0 {
 		return
 	}
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	known, ok := r.keys.Peek(hash)
-	if probe != nil {
-		close(probe.decided)
-		probe.decided = nil
-		if err == nil && known == probe {
+	if deciding != nil && deciding.callEnded(err == nil || pause > 0) && ok && known.decision == deciding {
+		known.decision = nil
+		if err == nil {
 			r.keys.Remove(hash)
 		}
 	}
@@ -132,4 +144,16 @@ func (r *refusals) settle(hash uint64, probe *refusal, err error) {
 		r.keys.Add(hash, known)
 	}
 	known.failed, known.told, known.until = *failed, now, now.Add(pause)
+}
+
+// callEnded takes in the end of one of the calls, and reports whether that was the
+// end of the decision.
+func (d *decision) callEnded(hasDecided bool) bool {
+	d.calls--
+	if d.isMade || d.calls > 0 && !hasDecided {
+		return false
+	}
+	d.isMade = true
+	close(d.made)
+	return true
 }

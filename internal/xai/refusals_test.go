@@ -74,6 +74,17 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a key that was repaired works, however slow xAI is", func(t *testing.T) {
+		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
+			xai.Script(sandbox.Status(http.StatusForbidden))
+			want(t, c, testKey, ErrAuth)
+			time.Sleep(time.Second)
+			xai.Latency = 4500 * time.Millisecond
+			if took := want(t, c, testKey, nil).took; took != xai.Latency {
+				t.Errorf("a token after %s", took)
+			}
+		})
+	})
 	t.Run("says nothing of another key", func(t *testing.T) {
 		inFakeTime(t, func(t *testing.T, c *Client, _ *memoryUpstream) {
 			want(t, c, "wrong", ErrAuth)
@@ -137,6 +148,40 @@ func TestRefusals(t *testing.T) {
 				t.Error("a token of a call that hangs")
 			}
 			want(t, c, testKey, nil)
+		})
+	})
+	t.Run("a connection that hangs holds up no decision", func(t *testing.T) {
+		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
+			xai.Script(limited(60), sandbox.Hang())
+			want(t, c, testKey, ErrRateLimited)
+			time.Sleep(time.Minute)
+			start := time.Now()
+			if n := storm(t, c, testKey); n != 100 {
+				t.Errorf("%d of 100 got a token", n)
+			}
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("they waited for %s", took)
+			}
+		})
+	})
+	t.Run("those who wait for a decision hear of it even if strangers have its key forgotten", func(t *testing.T) {
+		inFakeTime(t, func(t *testing.T, c *Client, xai *memoryUpstream) {
+			xai.Script(limited(60), sandbox.Delay(2*time.Second))
+			want(t, c, testKey, ErrRateLimited)
+			time.Sleep(time.Minute)
+			var group sync.WaitGroup
+			for range 10 {
+				group.Go(func() {
+					if took := want(t, c, testKey, nil).took; took != 2*time.Second {
+						t.Errorf("a token after %s", took)
+					}
+				})
+			}
+			synctest.Wait()
+			for i := range maxRefusals {
+				want(t, c, "wrong"+strconv.Itoa(i), ErrAuth)
+			}
+			group.Wait()
 		})
 	})
 	t.Run("a long one is heeded for five minutes, and an absurd one never told", func(t *testing.T) {
