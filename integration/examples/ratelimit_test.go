@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
 )
 
@@ -28,7 +30,9 @@ func TestExampleRateLimitCompose(t *testing.T) {
 		Secrets  map[string]struct{ File string }
 		Volumes  map[string]any
 	}
-	decodeYAML(t, &compose, "rate-limit", "compose.yaml")
+	if err := yaml.Unmarshal([]byte(caddytest.ReadExample(t, "rate-limit", "compose.yaml")), &compose); err != nil {
+		t.Fatal(err)
+	}
 	first, second, store := compose.Services["first"], compose.Services["second"], compose.Services["valkey"]
 	if len(first.Ports) != 1 || reflect.DeepEqual(first.Ports, second.Ports) {
 		t.Errorf("the ports are %q and %q", first.Ports, second.Ports)
