@@ -309,6 +309,22 @@ http://*.example.localhost:8000 {
 		reverse_proxy {$APP}
 	}
 }`},
+		{name: "a key of its own in the matcher of the directive", verdict: works, header: []string{"X-Key", "secret"}, site: `
+{$SITE_ADDRESS} {
+	@machine {
+		path /session
+		header X-Key secret
+	}
+	handle @machine {
+		TOKEN
+	}
+	handle {
+		basic_auth {
+			` + account + `
+		}
+		reverse_proxy {$APP}
+	}
+}`},
 		{name: "a named route that signs in", verdict: works, header: asAlice, site: `
 &(login) {
 	basic_auth {
