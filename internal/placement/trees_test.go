@@ -58,6 +58,7 @@ func TestTreesOfJSON(t *testing.T) {
 		{"beside a sign-in", route(`"group": "a", `+atSession, token) + `,` + route(`"group": "a"`, signIn), "/session,authentication"},
 		{"beside a sign-in, after a guest that might be one", route("", guest) + `,` + route(`"group": "a", `+atSession, token) + `,` + route(`"group": "a"`, signIn), ""},
 		{"beside a sign-in of some requests", route(`"group": "a", `+atSession, token) + `,` + route(`"group": "a", "match": [{"query": {"a": ["b"]}}]`, signIn), ""},
+		{"in a route whose file matcher may fail it", route(`"match": [{"path": ["/session"], "file": {"try_files": ["=404"]}, "header": {"X": ["y"]}}, {"query": {"a": ["b"]}}]`, token), ""},
 		{"after early hints", route("", `{"handler": "static_response", "status_code": 103}`) + `,` + route(atSession, token), ""},
 		{"a named route that invokes itself", route("", `{"handler": "invoke", "name": "loop"}`) + `,` + route(atSession, token), ""},
 		{"a named route that is not there", route("", `{"handler": "invoke", "name": "absent"}`) + `,` + route(atSession, token), "/session,invoke"},
