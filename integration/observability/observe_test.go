@@ -106,6 +106,7 @@ func TestMetrics(t *testing.T) {
 	want := map[string]float64{
 		prefix + `issued_total{source="minted"}`:         3,
 		prefix + `errors_total{reason="rate_limit"}`:     1,
+		prefix + `limited_total{limit="1"}`:              1,
 		prefix + `errors_total{reason="method"}`:         1,
 		prefix + `errors_total{reason="cross_origin"}`:   1,
 		prefix + `errors_total{reason="upstream_auth"}`:  1,
