@@ -140,7 +140,7 @@ type Handler struct {
 	// requests for which xAI was called in vain, a client has 60 in any minute.
 	// Default: 10 tokens in any minute for each signed-in user or, without one, each
 	// client address.
-	RateLimits []RateLimit `json:"rate_limits,omitempty"`
+	RateLimits RateLimits `json:"rate_limits,omitempty"`
 
 	// Whether there are no limits, to leave them to something in front. Default:
 	// false.
@@ -380,6 +380,9 @@ func (h *Handler) Validate() error {
 	}
 	if h.Timeout < 0 {
 		return fmt.Errorf("timeout: %s is out of range; it must be more than zero", time.Duration(h.Timeout))
+	}
+	if d := time.Duration(h.Timeout); areNanoseconds(d) {
+		return fmt.Errorf("timeout: %s is too short%s", d, aboutNanoseconds(d))
 	}
 	if h.Retries != nil && *h.Retries < 0 {
 		return fmt.Errorf("retries: %d is out of range; it must be 0 or more", *h.Retries)
