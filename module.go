@@ -139,7 +139,7 @@ type Handler struct {
 	// requests for which xAI was called in vain, a client has 60 in any minute.
 	// Default: 10 tokens in any minute for each signed-in user or, without one, each
 	// client address.
-	RateLimits []RateLimit `json:"rate_limits,omitempty"`
+	RateLimits RateLimits `json:"rate_limits,omitempty"`
 
 	// Whether there are no limits, to leave them to something in front. Default:
 	// false.

@@ -44,6 +44,9 @@ func (h *Handler) Validate() error {
 	if h.Timeout < 0 {
 		return fmt.Errorf("timeout: %s is out of range; it must be more than zero", time.Duration(h.Timeout))
 	}
+	if d := time.Duration(h.Timeout); areNanoseconds(d) {
+		return fmt.Errorf("timeout: %s is too short%s", d, aboutNanoseconds(d))
+	}
 	if h.Retries != nil && *h.Retries < 0 {
 		return fmt.Errorf("retries: %d is out of range; it must be 0 or more", *h.Retries)
 	}
@@ -189,10 +192,15 @@ func asTransport(module any) (http.RoundTripper, error) {
 	return transport, nil
 }
 
-// aboutNanoseconds is the advice for a duration that is so short because it was a
+// areNanoseconds reports whether a duration is so short that it must have been a
 // bare number in JSON.
+func areNanoseconds(d time.Duration) bool {
+	return d > 0 && d < time.Microsecond
+}
+
+// aboutNanoseconds is the advice for such a duration.
 func aboutNanoseconds(d time.Duration) string {
-	if d < 0 || d >= time.Microsecond {
+	if !areNanoseconds(d) {
 		return ""
 	}
 	return fmt.Sprintf("; a number without a unit is in nanoseconds, so write \"%ds\" or \"%[1]dm\"", d)
