@@ -4,6 +4,7 @@
 package xaitoken
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,6 +46,21 @@ type RateLimit struct {
 	Key string `json:"key,omitempty"`
 }
 
+// RateLimits are limits that all hold.
+type RateLimits []RateLimit
+
+// UnmarshalJSON says what to write in place of what a Caddyfile has.
+func (l *RateLimits) UnmarshalJSON(data []byte) error {
+	err := caddy.StrictUnmarshalJSON(data, (*[]RateLimit)(l))
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("rate_limits: %w; write [{\"count\": 10, \"window\": \"1m\"}], or \"unlimited\": true for none", err)
+	}
+	if err != nil {
+		return fmt.Errorf("rate_limits: %w", err)
+	}
+	return nil
+}
+
 // limit returns the limit without what Caddy has to do with it.
 func (l RateLimit) limit() limit.Limit {
 	return limit.Limit{Name: l.Key, Count: l.Count, Window: time.Duration(l.Window)}
@@ -53,6 +69,9 @@ func (l RateLimit) limit() limit.Limit {
 func (l RateLimit) validate() error {
 	if err := l.limit().Validate(); err != nil {
 		return fmt.Errorf("rate_limit: %w", err)
+	}
+	if window := time.Duration(l.Window); areNanoseconds(window) {
+		return fmt.Errorf("rate_limit: the window %s is too short%s", window, aboutNanoseconds(window))
 	}
 	if err := checkPlaceholders("rate_limit", l.Key); err != nil {
 		return err

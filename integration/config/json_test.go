@@ -126,7 +126,7 @@ func TestNativeJSONDefaults(t *testing.T) {
 		{"options that are zero", `"endpoint": "UPSTREAM", "api_key": "", "expires_after": 0, "timeout": 0, "methods": [], ` +
 			`"trusted_origins": [], "prefetch": 0, "pass_thru": false`},
 		{"options that are null", `"endpoint": "UPSTREAM", "api_key": null, "expires_after": 0, "retries": null, "methods": null, ` +
-			`"trusted_origins": null, "rate_limits": null, "unlimited": null, "limit_store": null, "prefetch": null, "pass_thru": null`},
+			`"trusted_origins": null, "rate_limits": null, "unlimited": null, "prefetch": null, "pass_thru": null`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestNativeJSONDefaults(t *testing.T) {
 			}
 			got := s.Post()
 			wait, err := time.ParseDuration(got.Header.Get("Retry-After") + "s")
-			if got.StatusCode != http.StatusTooManyRequests || err != nil || wait < time.Second || wait > 6*time.Second {
+			if got.StatusCode != http.StatusTooManyRequests || err != nil || wait < 30*time.Second || wait > time.Minute {
 				t.Errorf("got %d with Retry-After %q", got.StatusCode, got.Header.Get("Retry-After"))
 			}
 			if got := s.Do(http.MethodGet, s.URL+"/session"); got.Header.Get("Allow") != "POST" {
@@ -188,9 +188,12 @@ func TestNativeJSONErrors(t *testing.T) {
 		{"retries that are a fraction", `"retries": 1.5`, "retries of type int"},
 		{"methods that are a string", `"methods": "POST"`, "methods of type []string"},
 		{"trusted_origins that are a string", `"trusted_origins": "https://a.com"`, "trusted_origins of type []string"},
-		{"rate_limits that are a string", `"rate_limits": "off"`, "rate_limits of type"},
+		{"rate_limits that are off", `"rate_limits": "off"`, `or "unlimited": true for none`},
+		{"rate_limits as in a Caddyfile", `"rate_limits": "10 1m"`, `write [{"count": 10, "window": "1m"}]`},
+		{"a limit as in a Caddyfile", `"rate_limits": ["10 1m"]`, `write [{"count": 10, "window": "1m"}]`},
+		{"a limit without its list", `"rate_limits": {"count": 10, "window": "1m"}`, `write [{"count": 10, "window": "1m"}]`},
 		{"the name that rate_limits had before", `"rate_limit": {"count": 1, "window": "1m"}`, `unknown field "rate_limit"`},
-		{"a count that is a string", `"rate_limits": [{"count": "1", "window": "1m"}]`, "rate_limits.count of type int"},
+		{"a count that is a string", `"rate_limits": [{"count": "1", "window": "1m"}]`, "rate_limits: json: cannot unmarshal string into Go struct field RateLimit.count of type int"},
 		{"prefetch that is a string", `"prefetch": "8"`, "prefetch of type int"},
 		{"prefetch that is negative", `"prefetch": -1`, "prefetch: -1 is out of range; it must be from 0 to 1024"},
 		{"prefetch of too many", `"prefetch": 1025`, "prefetch: 1025 is out of range; it must be from 0 to 1024"},
@@ -199,8 +202,9 @@ func TestNativeJSONErrors(t *testing.T) {
 
 		// Caddy decodes durations, and names the value alone.
 		{"expires_after that is no duration", `"expires_after": "soon"`, `invalid duration "soon"`},
+		{"expires_after without a unit, as a string", `"expires_after": "5"`, `missing unit in duration "5"`},
 		{"timeout of the wrong type", `"timeout": true`, "cannot unmarshal bool"},
-		{"a window that is no duration", `"rate_limits": [{"count": 1, "window": "soon"}]`, `invalid duration "soon"`},
+		{"a window that is no duration", `"rate_limits": [{"count": 1, "window": "soon"}]`, `rate_limits: time: invalid duration "soon"`},
 
 		{"expires_after too long", `"expires_after": "2h"`, "expires_after: 2h0m0s is out of range; it takes whole seconds from 1s to 1h"},
 		{"expires_after in nanoseconds", `"expires_after": 5`, "a number without a unit is in nanoseconds, so write \"5s\" or \"5m\""},
@@ -213,6 +217,7 @@ func TestNativeJSONErrors(t *testing.T) {
 		{"endpoint with user information", `"endpoint": "https://u:SECRET@api.x.ai"`, "endpoint: the URL must not have user information"},
 		{"endpoint with a placeholder that nobody sets", `"endpoint": "{env.XAI_UNSET_URL}"`, "endpoint: "},
 		{"endpoint with a placeholder of requests", `"endpoint": "https://{http.request.host}/"`, "endpoint: "},
+		{"timeout in nanoseconds", `"timeout": 10`, "timeout: 10ns is too short; a number without a unit is in nanoseconds, so write \"10s\" or \"10m\""},
 		{"timeout that is negative", `"timeout": "-1s"`, "timeout: -1s is out of range"},
 		{"retries that are negative", `"retries": -1`, "retries: -1 is out of range; it must be 0 or more"},
 		{"a method that is not supported", `"methods": ["PUT"]`, `methods: "PUT" is not supported`},
@@ -224,6 +229,7 @@ func TestNativeJSONErrors(t *testing.T) {
 		{"a count of zero", `"rate_limits": [{"count": 0, "window": "1m"}]`, "rate_limit: the count 0 is out of range"},
 		{"a limit that is empty", `"rate_limits": [{}]`, "rate_limit: the count 0 is out of range"},
 		{"a limit without a window", `"rate_limits": [{"count": 1}]`, "rate_limit: the window 0s is out of range"},
+		{"a window in nanoseconds", `"rate_limits": [{"count": 1, "window": 60}]`, "rate_limit: the window 60ns is too short; a number without a unit is in nanoseconds, so write \"60s\" or \"60m\""},
 		{"a window that is negative", `"rate_limits": [{"count": 1, "window": "-1m"}]`, "rate_limit: the window -1m0s is out of range"},
 		{"a limit where there is none", `"unlimited": true, "rate_limits": [{"count": 1, "window": "1m"}]`, "rate_limit: it is off, and there is a limit, too"},
 		{"a limit twice", `"rate_limits": [{"count": 1, "window": "1m", "key": "site"}, {"count": 2, "window": "60s", "key": "site"}]`, "rate_limit: there are two limits"},

@@ -64,6 +64,10 @@ http://SITE {
 	xai_ephemeral_token /keyless {http.request.header.X-Key} {
 		endpoint UPSTREAM
 	}
+	xai_ephemeral_token /storeless {env.XAI_TEST_KEY} {
+		endpoint UPSTREAM
+		limit_store down
+	}
 	xai_ephemeral_token /raw {env.XAI_TEST_KEY} {
 		endpoint RAW
 		rate_limit off
@@ -101,6 +105,7 @@ http://SITE {
 
 	ask("/session")
 	ask("/session", "Sec-Fetch-Site", "cross-site")
+	ask("/session", "Sec-Purpose", "prefetch")
 	echo := `{"error":{"message":"no ` + caddytest.Key + ` and no xai-realtime-client-secret-scripted"}}`
 	for _, status := range statuses {
 		fault := sandbox.Answer(status, echo, "X-Request-Id", caddytest.Key, "Location", "http://"+caddytest.Key, "Retry-After", "9")
@@ -137,6 +142,7 @@ http://SITE {
 	ask("/named")   // from a server whose certificate has the key
 	ask("/page")    // over its limit
 	ask("/keyless") // without a key
+	ask("/storeless")
 	told.WriteString(s.Do(http.MethodPut, s.URL+"/session").Body)
 	leave(t, s, up)
 	ask("/ahead")
