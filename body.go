@@ -14,10 +14,11 @@ const bodyGrace = 250 * time.Millisecond
 
 // discardBody reads the request's body in the background and throws it away:
 // over HTTP/1 Go notices that a client is gone only once the body was read. The
-// function that it returns ends the reading. It must be called before anything of
-// the response is touched, its headers included: who bounds the size of bodies
-// sets some when a body is too large. Without that, a client that announces a body
-// and never sends it would hold its answer up until the connection times out.
+// function that it returns ends the reading. Until then nothing of the request's
+// body or of the response may be touched, its headers included, and no placeholder
+// be expanded, which could do either: who bounds the size of bodies sets headers
+// when one is too large. Without finish, a client that announces a body and never
+// sends it would hold its answer up until the connection times out.
 func discardBody(w http.ResponseWriter, r *http.Request) (finish func()) {
 	if r.ProtoMajor != 1 || r.Body == nil || r.ContentLength == 0 {
 		return func() {}

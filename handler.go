@@ -5,7 +5,6 @@ package xaitoken
 
 import (
 	"errors"
-	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -47,20 +46,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	if h.PassThru {
-		// The body belongs to the next handler, if there is to be one.
-		if _, err := h.issue(w.Header(), r); err != nil {
-			discardBody(w, r)()
-			return err
-		}
-		return next.ServeHTTP(w, r)
+	issued, err := h.issue(w, r)
+	if err == nil && h.PassThru {
+		return next.ServeHTTP(w, r) // to whom the body belongs
 	}
-
-	finish := discardBody(w, r)
-	header := make(http.Header)
-	issued, err := h.issue(header, r)
-	finish()
-	maps.Copy(w.Header(), header)
+	discardBody(w, r)()
 	if err != nil {
 		return err
 	}
@@ -80,13 +70,13 @@ func intendedMethod(r *http.Request) string {
 
 // issue takes a request through all that stands between it and a token, and
 // records how that ended. The error is ready to be returned to Caddy.
-func (h *Handler) issue(header http.Header, r *http.Request) (issuedToken, error) {
+func (h *Handler) issue(w http.ResponseWriter, r *http.Request) (issuedToken, error) {
 	start := time.Now()
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 
-	issued, err := h.admit(header, r, repl)
+	issued, err := h.admit(w, r, repl)
 	if err != nil {
-		return issuedToken{}, h.fail(header, r, err)
+		return issuedToken{}, h.fail(w.Header(), r, err)
 	}
 	repl.Set(placeholderPrefix+"value", issued.Value)
 	repl.Set(placeholderPrefix+"expires_at", issued.ExpiresAt)
@@ -105,23 +95,23 @@ func (h *Handler) issue(header http.Header, r *http.Request) (issuedToken, error
 }
 
 // admit checks whether the request may have a token, and gets one.
-func (h *Handler) admit(header http.Header, r *http.Request, repl *caddy.Replacer) (issuedToken, error) {
+func (h *Handler) admit(w http.ResponseWriter, r *http.Request, repl *caddy.Replacer) (issuedToken, error) {
 	if !slices.Contains(h.Methods, r.Method) {
-		header.Set("Allow", strings.Join(h.Methods, ", "))
+		w.Header().Set("Allow", strings.Join(h.Methods, ", "))
 		return issuedToken{}, errMethod
 	}
 	if err := h.crossOrigin.check(r); err != nil {
 		return issuedToken{}, err
 	}
 	if h.limiter == nil {
-		issued, _, err := h.obtain(r, repl)
+		issued, _, err := h.obtain(w, r, repl)
 		return issued, err
 	}
 	admission, err := h.limiter.admit(r, repl)
 	if err != nil {
 		return issuedToken{}, err
 	}
-	issued, called, err := h.obtain(r, repl)
+	issued, called, err := h.obtain(w, r, repl)
 	if err != nil {
 		admission.fail(called)
 	}
@@ -130,7 +120,7 @@ func (h *Handler) admit(header http.Header, r *http.Request, repl *caddy.Replace
 
 // obtain resolves the key and gets a token for it: one that was minted ahead, or
 // else a new one, for which xAI was called.
-func (h *Handler) obtain(r *http.Request, repl *caddy.Replacer) (issued issuedToken, called bool, err error) {
+func (h *Handler) obtain(w http.ResponseWriter, r *http.Request, repl *caddy.Replacer) (issued issuedToken, called bool, err error) {
 	key, err := h.resolveKey(repl)
 	if err != nil {
 		return issuedToken{}, false, err
@@ -138,6 +128,11 @@ func (h *Handler) obtain(r *http.Request, repl *caddy.Replacer) (issued issuedTo
 	token, prefetched := h.stock.Take(key)
 	if !prefetched {
 		requestID, _ := repl.GetString("http.request.uuid")
+		if !h.PassThru {
+			// Without that nobody would notice that the client has left. With pass_thru
+			// the body belongs to the next handler.
+			defer discardBody(w, r)()
+		}
 		if token, err = h.client.Mint(r.Context(), key, requestID, *h.Retries); err != nil {
 			failed, _ := errors.AsType[*xai.Error](err)
 			return issuedToken{}, failed.Called, err

@@ -21,6 +21,47 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy/fastcgi"
 )
 
+// Validate checks every option that is set. Zero values stand for the defaults.
+func (h *Handler) Validate() error {
+	if err := checkPlaceholders("api_key", h.APIKey); err != nil {
+		return err
+	}
+	if d := time.Duration(h.ExpiresAfter); d != 0 {
+		if d < time.Second || d > maxExpiresAfter || d%time.Second != 0 {
+			return fmt.Errorf("expires_after: %s is out of range; it takes whole seconds from 1s to 1h%s", d, aboutNanoseconds(d))
+		}
+	}
+	if err := checkSession(h.Session); err != nil {
+		return err
+	}
+	// Placeholders may be set only where the config will run, which need not be
+	// where it is adapted; Provision checks what they expand to.
+	if h.Endpoint != "" && !strings.Contains(h.Endpoint, "{") {
+		if err := checkEndpoint(h.Endpoint); err != nil {
+			return err
+		}
+	}
+	if h.Timeout < 0 {
+		return fmt.Errorf("timeout: %s is out of range; it must be more than zero", time.Duration(h.Timeout))
+	}
+	if d := time.Duration(h.Timeout); areNanoseconds(d) {
+		return fmt.Errorf("timeout: %s is too short%s", d, aboutNanoseconds(d))
+	}
+	if h.Retries != nil && *h.Retries < 0 {
+		return fmt.Errorf("retries: %d is out of range; it must be 0 or more", *h.Retries)
+	}
+	if err := checkMethods(h.Methods); err != nil {
+		return err
+	}
+	if _, err := newCrossOrigin(h.TrustedOrigins, h.PassThru); err != nil {
+		return err
+	}
+	if err := checkPrefetch(h.Prefetch); err != nil {
+		return err
+	}
+	return h.checkRateLimits()
+}
+
 // checkPlaceholders refuses text that would have a part of a placeholder in it
 // once the others are expanded, and the request's body, which is not read. The
 // errors do not quote the text: it can be a key.

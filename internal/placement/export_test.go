@@ -6,9 +6,9 @@ package placement
 import "github.com/caddyserver/caddy/v2"
 
 // Look is Of, but panics where that says nothing.
-func Look(ctx caddy.Context, handler Handler) (Place, []string) {
+func Look(ctx caddy.Context, handler Handler) (place Place, warnings []string) {
 	w := newWalk(ctx, handler)
-	place := w.place()
+	place = w.place()
 	if !w.chain.complete {
 		return place, nil
 	}

@@ -5,6 +5,7 @@ package placement_test
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -173,6 +174,13 @@ func (s *site) adapt(config string) []byte {
 	if err := json.Unmarshal(adapted, &tree); err != nil {
 		s.t.Fatal(err)
 	}
+	servers, _ := tree["apps"].(map[string]any)["http"].(map[string]any)["servers"].(map[string]any)
+	for _, server := range servers {
+		listen := server.(map[string]any)["listen"].([]any)
+		for i, address := range listen {
+			listen[i] = "127.0.0.1" + address.(string)[strings.LastIndex(address.(string), ":"):]
+		}
+	}
 	tree["admin"] = map[string]any{"disabled": true, "config": map[string]any{"persist": false}}
 	tree["storage"] = map[string]any{"module": "file_system", "root": s.t.TempDir()}
 	tree["logging"] = map[string]any{"logs": map[string]any{"default": map[string]any{
@@ -230,13 +238,12 @@ func (s *site) mints(host, path string, header ...string) bool {
 // ask returns the status and the header of an answer.
 func (s *site) ask(method, host, path string, header ...string) (int, http.Header) {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), method, "http://"+s.address+path, nil)
+	port := s.address[strings.LastIndex(s.address, ":"):]
+	req, err := http.NewRequestWithContext(s.t.Context(), method, "http://127.0.0.1"+port+path, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if host != "" {
-		req.Host = host
-	}
+	req.Host = cmp.Or(host, s.address)
 	for pair := range slices.Chunk(header, 2) {
 		req.Header.Set(pair[0], pair[1])
 	}

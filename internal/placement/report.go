@@ -97,8 +97,10 @@ func (w *walk) answerAt(host, path string) outcome {
 
 func (w *walk) withoutSignIn(arrived []*arrival) string {
 	for _, at := range arrived {
-		if at.signedIn != no || at.assumed && at.asked.path == "" {
-			continue // the path that the sign-in might leave out is not known
+		// A matcher that depends on the request, such as that of a key in a header or
+		// of an address, may stand in for a sign-in.
+		if at.signedIn != no || at.assumed {
+			continue
 		}
 		if name := w.signInElsewhere(w.handler.Methods[0], at.askedAt, at.path); name != "" {
 			return w.sayWithoutSignIn(at, name)

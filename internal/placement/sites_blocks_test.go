@@ -37,6 +37,14 @@ func TestSitesOfFilesAndApplications(t *testing.T) {
 		TOKEN /session
 	}
 }`},
+		{name: "a path that PHP splits", verdict: works, depends: true, site: `
+{$SITE_ADDRESS} {
+	route {
+		root * {$SITE_ROOT}
+		php_fastcgi {$APP}
+		TOKEN /index.php/session
+	}
+}`},
 		{name: "Laravel with index.php for everything", verdict: never, names: []string{"rewrite", "/session", "/index.php"}, site: `
 {$SITE_ADDRESS} {
 	root * {$SITE_ROOT}

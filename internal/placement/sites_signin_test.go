@@ -128,6 +128,22 @@ func TestSitesWithASignIn(t *testing.T) {
 		reverse_proxy {$APP}
 	}
 }`},
+		{name: "forward_auth for strangers only, and a password in another block", verdict: works, depends: true, site: `
+{$SITE_ADDRESS} {
+	@stranger not remote_ip private_ranges
+	forward_auth @stranger {$AUTH} {
+		uri /verify
+	}
+	handle /session {
+		TOKEN
+	}
+	handle {
+		basic_auth {
+			` + account + `
+		}
+		reverse_proxy {$APP}
+	}
+}`},
 		{name: "Authelia by a snippet", verdict: works, header: asSignedIn, site: `
 (authelia) {
 	forward_auth {$AUTH} {
@@ -231,6 +247,21 @@ func TestSitesWithASignIn(t *testing.T) {
 		}
 	}
 }`},
+		{name: "a proxy whose 404 goes on elsewhere is no sign-in", verdict: works, site: `
+{$SITE_ADDRESS} {
+	handle /session {
+		TOKEN
+	}
+	handle {
+		reverse_proxy {$APP} {
+			@missing status 404
+			handle_response @missing {
+				header X-From fallback
+			}
+		}
+		respond "nothing here"
+	}
+}`},
 		{name: "a proxy whose 404 goes on", verdict: works, depends: true, site: `
 {$SITE_ADDRESS} {
 	route {
@@ -300,6 +331,22 @@ http://*.example.localhost:8000 {
 	handle /session {
 		@stranger not header X-Key secret
 		error @stranger 401
+		TOKEN
+	}
+	handle {
+		basic_auth {
+			` + account + `
+		}
+		reverse_proxy {$APP}
+	}
+}`},
+		{name: "a key of its own in the matcher of the directive", verdict: works, header: []string{"X-Key", "secret"}, site: `
+{$SITE_ADDRESS} {
+	@machine {
+		path /session
+		header X-Key secret
+	}
+	handle @machine {
 		TOKEN
 	}
 	handle {

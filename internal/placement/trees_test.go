@@ -19,6 +19,8 @@ func TestTreesOfJSON(t *testing.T) {
 	const (
 		respond   = `{"handler": "static_response"}`
 		token     = `{"handler": "placement_probe"}`
+		guest     = `{"handler": "placement_guest"}`
+		signIn    = `{"handler": "authentication", "providers": {}}`
 		atSession = `"match": [{"path": ["/session"]}]`
 	)
 	subroute := func(routes ...string) string {
@@ -52,11 +54,16 @@ func TestTreesOfJSON(t *testing.T) {
 		{"after an error that does not", route("", subroute(route("", `{"handler": "error"}`))) + `,` + route(atSession, token), "/session,error"},
 		{"in error routes of a subroute", route(atSession, `{"handler": "subroute", "routes": [`+route("", `{"handler": "error"}`)+`], "errors": {"routes": [`+route("", token)+`]}}`), ""},
 		{"in what a proxy does with a response", route(atSession, `{"handler": "reverse_proxy", "upstreams": [{"dial": "localhost:1"}], "handle_response": [{"routes": [`+route("", token)+`]}]}`), ""},
-		{"after a guest", route("", `{"handler": "placement_guest"}`) + `,` + route("", respond) + `,` + route(atSession, token), ""},
+		{"after a guest", route("", guest) + `,` + route("", respond) + `,` + route(atSession, token), ""},
+		{"beside a sign-in", route(`"group": "a", `+atSession, token) + `,` + route(`"group": "a"`, signIn), "/session,authentication"},
+		{"beside a sign-in, after a guest that might be one", route("", guest) + `,` + route(`"group": "a", `+atSession, token) + `,` + route(`"group": "a"`, signIn), ""},
+		{"beside a sign-in of some requests", route(`"group": "a", `+atSession, token) + `,` + route(`"group": "a", "match": [{"query": {"a": ["b"]}}]`, signIn), ""},
+		{"in a route whose file matcher may fail it", route(`"match": [{"path": ["/session"], "file": {"try_files": ["=404"]}, "header": {"X": ["y"]}}, {"query": {"a": ["b"]}}]`, token), ""},
 		{"after early hints", route("", `{"handler": "static_response", "status_code": 103}`) + `,` + route(atSession, token), ""},
 		{"a named route that invokes itself", route("", `{"handler": "invoke", "name": "loop"}`) + `,` + route(atSession, token), ""},
 		{"a named route that is not there", route("", `{"handler": "invoke", "name": "absent"}`) + `,` + route(atSession, token), "/session,invoke"},
-		{"a Host that is changed", route("", `{"handler": "headers", "request": {"set": {"Host": ["b.test"]}}}`) + `,` + route(atSession, token), ""},
+		{"a Host that is changed", route(`"match": [{"host": ["a.test"]}]`, subroute(route("", `{"handler": "headers", "request": {"set": {"Host": ["b.test"]}}}`), route(`"match": [{"host": ["a.test"]}]`, respond), route(atSession, token))), ""},
+		{"after a rate limit", route("", `{"handler": "rate_limit"}`) + `,` + route("", respond) + `,` + route(atSession, token), "/session,respond"},
 		{"another of its kind that passes on", route(atSession, `{"handler": "placement_probe", "pass_thru": true, "name": "other"}`, token), ""},
 		{"another of its kind", route(atSession, `{"handler": "placement_probe", "name": "other"}`, token), "/session,another"},
 		{"matchers that are one or the other", route(`"match": [{"path": ["/other"]}, {"path": ["/s*"]}]`, respond) + `,` + route(atSession, token), "/session,respond"},

@@ -20,8 +20,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
@@ -185,12 +183,7 @@ func (c *Client) call(ctx context.Context, exchange http.RoundTripper, key, requ
 		c.closeIdle()
 	}
 
-	// Caddy's transport expands placeholders and keeps notes in these. They are
-	// new for each attempt, since a dial can outlive the attempt that began it.
-	transportCtx := context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
-	transportCtx = context.WithValue(transportCtx, caddyhttp.VarsCtxKey, make(map[string]any))
-
-	req := c.request.Clone(transportCtx)
+	req := c.request.Clone(&transportContext{Context: ctx})
 	req.Body, _ = req.GetBody() // cannot fail: it is in memory
 	req.Header.Set("Authorization", bearerPrefix+key)
 	req.Header.Set("X-Client-Request-Id", requestID)

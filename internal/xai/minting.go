@@ -38,8 +38,21 @@ func (c *Client) newMinting(key, requestID string, retries int) *minting {
 	return &minting{client: c, key: key, requestID: requestID, deadline: time.Now().Add(c.config.Timeout), left: retries}
 }
 
+// run makes the first attempt before anything is made that only retries need: as a
+// rule it is the only one.
 func (m *minting) run(ctx context.Context) (*Token, error) {
-	return m.retry(ctx, m.patiently)
+	minted, err := m.patiently(ctx)
+	if err == nil {
+		return minted, nil
+	}
+	isFirst := true
+	return m.retry(ctx, func(ctx context.Context) (*Token, error) {
+		if isFirst {
+			isFirst = false
+			return nil, err
+		}
+		return m.patiently(ctx)
+	})
 }
 
 // retry makes attempts until one of them decides, or there is no time or retry
