@@ -153,15 +153,16 @@ func (c *Client) Mint(ctx context.Context, key, requestID string, retries int) (
 		}
 	}()
 
+	minting := c.newMinting(key, requestID, retries)
 	// Only the end of ctx and its span count. Its other values belong to the
 	// client's request: a reverse proxy in front of us, such as forward_auth,
 	// leaves notes there on how it connected, and Caddy's transport follows them.
-	callCtx, cancel := context.WithCancel(
-		trace.ContextWithSpan(context.Background(), trace.SpanFromContext(ctx)))
-	defer cancel()
-	defer context.AfterFunc(ctx, cancel)()
+	callCtx, end := context.WithDeadline(
+		trace.ContextWithSpan(context.Background(), trace.SpanFromContext(ctx)), minting.deadline)
+	defer end()
+	defer context.AfterFunc(ctx, end)()
+	minting.end = end
 
-	minting := c.newMinting(key, requestID, retries)
 	minted, err := minting.run(callCtx)
 	if err == nil {
 		return minted, nil
