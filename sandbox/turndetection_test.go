@@ -127,4 +127,12 @@ func TestTheAgentSpeaksUpWhenTheUserSaysNothing(t *testing.T) {
 		c.expect("ping")
 		c.expect("ping")
 	})
+	inBubble(t, func(_ *testing.T, c *call) {
+		c.update(`{"turn_detection":{"type":"server_vad","idle_timeout_ms":5000}}`)
+		c.send(`{"type":"response.create"}`)
+		c.until("response.output_audio_transcript.delta")
+		c.appendSound(speech(time.Second, 24000)) // interrupts, and goes on
+		c.until("response.done")
+		c.expect("ping")
+	})
 }

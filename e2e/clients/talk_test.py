@@ -6,10 +6,12 @@
 import array
 import asyncio
 import base64
+import importlib
 import json
 import math
 
 import talk
+import websockets
 
 RATE = 24_000
 
@@ -61,6 +63,22 @@ async def converse():
     assert socket.closed if hasattr(socket, "closed") else socket.close_code == 1000
 
 
+def check_header_options():
+    """The option is the one that each version of the library has."""
+    connect, version = websockets.connect, websockets.__version__
+    options = []
+    websockets.connect = lambda url, **given: options.append(*given)
+    try:
+        for websockets.__version__ in ("10.4", "13.1", "14.0", "16.0.1"):
+            importlib.reload(talk)
+            talk.connect()
+    finally:
+        websockets.connect, websockets.__version__ = connect, version
+        importlib.reload(talk)
+    assert options == ["extra_headers", "extra_headers", "additional_headers", "additional_headers"], options
+
+
 if __name__ == "__main__":
+    check_header_options()
     assert "I heard “Hello!”" in asyncio.run(talk.ask("Hello!"))
     asyncio.run(converse())

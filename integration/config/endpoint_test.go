@@ -32,6 +32,15 @@ func TestEndpointPlaceholders(t *testing.T) {
 	}
 }
 
+// TestFastCGIIsRefused has a transport that speaks no HTTP: each call would panic.
+func TestFastCGIIsRefused(t *testing.T) {
+	s := caddytest.Start(t, caddytest.NewUpstream(t), "http://SITE2 {\nrespond ok\n}\n")
+	err := s.Load(caddytest.Site("transport fastcgi"))
+	if err == nil || !strings.Contains(err.Error(), "transport: module *fastcgi.Transport does not speak HTTP") {
+		t.Errorf("got error %v", err)
+	}
+}
+
 func TestPlainEndpointElsewhereIsWarnedOf(t *testing.T) {
 	const warning = "the endpoint is plain http on another machine: the API key crosses the network unencrypted"
 	t.Setenv("XAI_TEST_KEY", caddytest.Key)

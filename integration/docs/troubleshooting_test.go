@@ -5,7 +5,6 @@ package docs
 
 import (
 	"net/http"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -119,79 +118,6 @@ func TestTroubleshootingSites(t *testing.T) {
 	if served < 2 {
 		t.Errorf("there are %d", served)
 	}
-}
-
-// TestTroubleshootingMessages provokes what Caddy says at load, word for word as
-// docs/troubleshooting.md quotes it.
-func TestTroubleshootingMessages(t *testing.T) {
-	causes := map[string]string{
-		"api_key: {env.XAI_API_KEY} is empty; …":                                       "",
-		"api_key: {file./run/secrets/xai_api_key} is empty; …":                         "api_key {file./run/secrets/xai_api_key}",
-		"api_key: a brace is not part of a placeholder; …":                             "api_key {file.{env.DIR}/key}",
-		"the API key stands in the config itself, …":                                   "api_key session",
-		"this Caddy prints its environment, …":                                         "--environ",
-		"the endpoint is plain http on another machine: …":                             "endpoint http://xai.example.com/",
-		"expires_after: 2h0m0s is out of range; …":                                     "expires_after 2h",
-		"expires_after: '5' is not a duration":                                         "expires_after 5",
-		`trusted_origins: "*" has a wildcard; …`:                                       "trusted_origins *",
-		"session: not a JSON object":                                                   "session model",
-		"wrong argument count or unexpected line ending after '…'":                     `session {"model": "grok"}`,
-		"unrecognized subdirective '…'":                                                "lifetime 5m",
-		"retries is given twice":                                                       "retries 1\nretries 1",
-		`rate_limit: the key "…" has no placeholder, …`:                                "rate_limit 10 1m everybody",
-		"limit_store: this Caddy has no module …":                                      "limit_store redis localhost:6379",
-		`trusted_origins: no browser sends "https://a.com:443"; write "https://a.com"`: "trusted_origins https://a.com:443",
-	}
-	_, section, _ := strings.Cut(readDocument(t, "docs/troubleshooting.md"), "\n## Caddy does not start\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	rows := regexp.MustCompile("(?m)^\\| `(.+?)` \\|").FindAllStringSubmatch(section, -1)
-	if len(rows) != len(causes) {
-		t.Errorf("the page has %d messages, the test %d", len(rows), len(causes))
-	}
-	for _, row := range rows {
-		// Braces would be placeholders in the names of the test's files.
-		t.Run(strings.NewReplacer("{", "", "}", "").Replace(row[1]), func(t *testing.T) {
-			options, known := causes[row[1]]
-			if !known {
-				t.Fatal("nobody knows how to provoke it")
-			}
-			want := strings.ReplaceAll(regexp.QuoteMeta(row[1]), "…", ".*")
-			if said := loadMessage(t, options); !regexp.MustCompile(want).MatchString(said) {
-				t.Errorf("Caddy says %q", said)
-			}
-		})
-	}
-}
-
-// loadMessage returns what is said, as an error or as a warning, of a site whose
-// directive has these options. Where they name no key, there is none.
-func loadMessage(t *testing.T, options string) string {
-	t.Helper()
-	t.Setenv("XAI_API_KEY", "")
-	if options == "--environ" {
-		t.Setenv("XAI_API_KEY", caddytest.Key)
-		args := os.Args
-		os.Args = append(slices.Clone(args), options) // as this process could have been started
-		t.Cleanup(func() { os.Args = args })
-		options = ""
-	}
-	if strings.HasPrefix(options, "endpoint") {
-		t.Setenv("XAI_API_KEY", caddytest.Key)
-	}
-	var said strings.Builder
-	s := caddytest.StartBy(t, nil, func(s *caddytest.Server) error {
-		if err := s.Load("http://SITE {\nxai_ephemeral_token /session {\n" + options + "\n}\n}\n"); err != nil {
-			said.WriteString(err.Error())
-			return s.Load("http://SITE {\n}\n")
-		}
-		return nil
-	})
-	for _, entry := range s.Logged() {
-		if entry["level"] == "warn" {
-			said.WriteString(entry["msg"].(string))
-		}
-	}
-	return said.String()
 }
 
 // TestProxies has what docs/access.md says of proxies: one that appends to

@@ -151,20 +151,3 @@ func TestMetricsBeginAtZero(t *testing.T) {
 		}
 	}
 }
-
-func TestTracing(t *testing.T) {
-	spans := caddytest.StartTraceCollector(t)
-	up := caddytest.NewUpstream(t)
-	s := caddytest.Start(t, up, strings.Replace(caddytest.Site("rate_limit off"), "{\n", "{\n\ttracing {\n\t\tspan site\n\t}\n", 1))
-	caddytest.DecodeToken(t, s.Post())
-	caddytest.Eventually(t, "the client span is exported", func() bool {
-		exported := spans.Spans()
-		return strings.Contains(exported, "HTTP POST") && strings.Contains(exported, up.Endpoint())
-	})
-	sent := up.Requests()[0].Header
-	for _, name := range []string{"Traceparent", "Tracestate", "Baggage", "B3"} {
-		if sent.Get(name) != "" {
-			t.Errorf("xAI got the trace header %s", name)
-		}
-	}
-}

@@ -33,6 +33,7 @@ func TestCrossOrigin(t *testing.T) {
 	up := caddytest.NewUpstream(t)
 	s := caddytest.Start(t, up, crossOriginSite)
 	const app, evil = "https://app.example.com", "https://evil.example.com"
+	prefetched := []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Sec-Purpose", "prefetch"}
 
 	tests := []struct {
 		name, method, path string
@@ -61,6 +62,19 @@ func TestCrossOrigin(t *testing.T) {
 		{"a frame in another site's page", "GET", "/page", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, 403, ""},
 		{"a form of another site", "POST", "/page", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Origin", evil}, 403, ""},
 		{"a script of another site that reads the page", "GET", "/page", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty", "Origin", evil}, 403, ""},
+		{"a browser that looks ahead", "GET", "/session", prefetched, 403, ""},
+		{"a browser that looks ahead to a page", "GET", "/page", prefetched, 403, ""},
+		{"a browser that prepares a page", "GET", "/page", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Sec-Purpose", "prefetch;prerender"}, 403, ""},
+		{"a browser that looks ahead for the site's own page", "GET", "/session", []string{"Sec-Fetch-Site", "same-origin", "Sec-Purpose", "prefetch"}, 403, ""},
+		{"a browser that looks ahead for a trusted origin's page", "GET", "/session", []string{"Sec-Fetch-Site", "cross-site", "Origin", app, "Sec-Purpose", "prefetch"}, 403, app},
+		{"an older browser that looks ahead", "GET", "/session", []string{"Purpose", "prefetch"}, 403, ""},
+		{"a browser with a purpose among others", "GET", "/session", []string{"Sec-Purpose", "", "Sec-Purpose", "PreFetch; anonymous-client-ip"}, 403, ""},
+		{"an image of another site, over http", "GET", "/session", []string{"Referer", "http://evil.example.com/"}, 403, ""},
+		{"a link from another site to a page, over http", "GET", "/page", []string{"Referer", "http://evil.example.com/"}, 403, ""},
+		{"a page of another port, over http", "GET", "/session", []string{"Referer", "http://127.0.0.1:1/"}, 403, ""},
+		{"a page whose address is none, over http", "GET", "/session", []string{"Referer", "://"}, 403, ""},
+		{"a page of the site, over http", "GET", "/session", []string{"Referer", s.URL + "/page"}, 200, ""},
+		{"a page of a trusted origin, without its name", "GET", "/session", []string{"Referer", app + "/page"}, 200, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

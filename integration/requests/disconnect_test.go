@@ -94,6 +94,22 @@ func TestClientGoesAway(t *testing.T) {
 	})
 }
 
+// TestHalfClosedConnection has what docs/troubleshooting.md says of clients that close
+// their half of the connection: to Go they have left.
+func TestHalfClosedConnection(t *testing.T) {
+	up := caddytest.NewUpstream(t)
+	up.Latency = time.Second
+	s := caddytest.Start(t, up, caddytest.Site("rate_limit off"))
+	conn := dial(t, s)
+	writeRequest(t, s, conn, "POST", "/session", "\r\n")
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got := readResponse(t, bufio.NewReader(conn)); got.StatusCode != 499 {
+		t.Errorf("got %d", got.StatusCode)
+	}
+}
+
 func TestClientGoesAwayDuringBackOff(t *testing.T) {
 	up := caddytest.NewUpstream(t)
 	s := caddytest.Start(t, up, caddytest.Site("rate_limit off"))

@@ -77,6 +77,14 @@ http://:8000 {
 	redir @www http://example.localhost{uri}
 	TOKEN /session
 }`},
+		{name: "a site for other hosts, which has nothing but tokens", verdict: works, ask: "any.test/session", site: `
+http://a.example.localhost:8000 {
+	reverse_proxy {$APP}
+}
+http://:8000 {
+	TOKEN /session
+	respond 404
+}`},
 		{name: "tenants of a wildcard", verdict: works, ask: "tenant.example.localhost/session", site: `
 http://*.example.localhost:8000 {
 	@www host www.example.localhost

@@ -247,6 +247,21 @@ func TestSitesWithASignIn(t *testing.T) {
 		}
 	}
 }`},
+		{name: "a proxy whose 404 goes on elsewhere is no sign-in", verdict: works, site: `
+{$SITE_ADDRESS} {
+	handle /session {
+		TOKEN
+	}
+	handle {
+		reverse_proxy {$APP} {
+			@missing status 404
+			handle_response @missing {
+				header X-From fallback
+			}
+		}
+		respond "nothing here"
+	}
+}`},
 		{name: "a proxy whose 404 goes on", verdict: works, depends: true, site: `
 {$SITE_ADDRESS} {
 	route {
