@@ -15,11 +15,11 @@ import (
 	"os/signal"
 	"syscall"
 
+	_ "github.com/caddy-xai/caddy-xai-ephemeral-token"
+
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
-
-	_ "github.com/caddy-xai/caddy-xai-ephemeral-token"
 )
 
 // servers are what this program can be besides the benchmark. It starts itself

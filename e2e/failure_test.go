@@ -10,12 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 	"github.com/chromedp/cdproto/browser"
 	"github.com/coder/websocket"
 
 	"github.com/caddyserver/caddy/v2"
-
-	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 )
 
 func TestNoToken(t *testing.T) {

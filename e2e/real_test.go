@@ -7,9 +7,9 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 // apiXAI is what the browser finds at wss://api.x.ai.

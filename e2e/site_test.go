@@ -14,12 +14,12 @@ import (
 	"syscall"
 	"testing"
 
+	_ "github.com/caddy-xai/caddy-xai-ephemeral-token"
+	_ "github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
-
-	_ "github.com/caddy-xai/caddy-xai-ephemeral-token"
-	_ "github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 )
 
 const (

@@ -10,9 +10,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/coder/websocket"
-
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
+	"github.com/coder/websocket"
 )
 
 // session is what becomes of one WebSocket.

@@ -5,11 +5,11 @@ package observability
 
 import (
 	"bytes"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,7 +61,7 @@ func attributes(span *tracepb.Span) map[string]string {
 		value := attribute.GetValue()
 		all[attribute.GetKey()] = value.GetStringValue()
 		if value.GetStringValue() == "" {
-			all[attribute.GetKey()] = fmt.Sprint(value.GetIntValue())
+			all[attribute.GetKey()] = strconv.FormatInt(value.GetIntValue(), 10)
 		}
 	}
 	return all
