@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/internal/caddytest"
-	"github.com/caddy-xai/caddy-xai-ephemeral-token/sandbox"
 )
 
 // TestReadmeConsole types each command that the documentation shows with what it
@@ -44,8 +43,7 @@ func typeCommand(t *testing.T, typed string) string {
 		return s.Do(http.MethodPost, s.URL+path[1]).Body
 	case strings.HasPrefix(typed, mint):
 		file := filepath.ToSlash(filepath.Join(t.TempDir(), "key"))
-		caddytest.WriteFile(t, file, caddytest.Key)
-		up.Script(sandbox.Status(http.StatusUnauthorized))
+		caddytest.WriteFile(t, file, "xai-of-somebody-else")
 		args := strings.Fields(strings.ReplaceAll(strings.ReplaceAll(strings.TrimPrefix(typed, mint), key, file), "'", ""))
 		stdout, stderr, _ := caddytest.RunMintCommand(t, append(args, "--endpoint", up.Endpoint())...)
 		return stdout + stderr

@@ -14,14 +14,14 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(downStore{})
+	caddy.RegisterModule(new(downStore))
 }
 
 // downStore is the store of limits that "limit_store down" names: it never works.
 type downStore struct{}
 
 // CaddyModule implements caddy.Module.
-func (downStore) CaddyModule() caddy.ModuleInfo {
+func (*downStore) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "http.xai_ephemeral_token.limit_store.down",
 		New: func() caddy.Module { return new(downStore) },
@@ -35,6 +35,6 @@ func (*downStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 // Take implements limit.Store.
-func (downStore) Take(context.Context, string, []limit.Claim) (limit.Taken, error) {
+func (*downStore) Take(context.Context, string, []limit.Claim) (limit.Taken, error) {
 	return nil, errors.New("the store is down")
 }

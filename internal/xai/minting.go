@@ -30,8 +30,9 @@ type minting struct {
 	key       string
 	requestID string
 	deadline  time.Time
-	left      int         // how many retries may still come
-	called    atomic.Bool // whether an attempt was made
+	end       context.CancelFunc // ends all of its calls
+	left      int                // how many retries may still come
+	called    atomic.Bool        // whether an attempt was made
 }
 
 func (c *Client) newMinting(key, requestID string, retries int) *minting {
@@ -111,34 +112,17 @@ func (m *minting) patiently(ctx context.Context) (*Token, error) {
 	if m.left == 0 || m.client.relief == nil {
 		return m.briefly(ctx, m.client.exchange)
 	}
-	ctx, cancel := context.WithDeadline(ctx, m.deadline)
-	defer cancel()
-	attemptCtx, giveUp := context.WithCancel(ctx)
-	defer giveUp()
-	retries := relief{done: make(chan struct{})}
-	timer := time.AfterFunc(m.share(), func() {
-		defer close(retries.done)
-		m.left--
-		m.client.closeIdleRelief() // they may be as dead as what hangs
-		retries.minted, retries.err = m.retry(ctx, func(ctx context.Context) (*Token, error) {
-			return m.briefly(ctx, m.client.relief)
-		})
-		if retries.err == nil {
-			m.client.hung.Store(true) // since xAI is not slow
-		}
-		if retries.err == nil || isFinal(retries.err) {
-			giveUp()
-		}
-	})
+	relieved := make(chan relief)
+	timer := time.AfterFunc(m.share(), func() { relieved <- m.relieve(ctx) })
 
-	minted, err := m.attempt(attemptCtx, m.client.exchange)
+	minted, err := m.attempt(ctx, m.client.exchange)
 	if timer.Stop() {
 		return minted, err
 	}
 	if err == nil || isFinal(err) {
-		cancel()
+		m.end()
 	}
-	<-retries.done
+	retries := <-relieved
 	switch {
 	case err == nil:
 		return minted, nil
@@ -151,11 +135,26 @@ func (m *minting) patiently(ctx context.Context) (*Token, error) {
 	}
 }
 
+// relieve makes the retries beside a patient attempt, and ends it if they decide.
+func (m *minting) relieve(ctx context.Context) relief {
+	m.left--
+	m.client.closeIdleRelief() // they may be as dead as what hangs
+	minted, err := m.retry(ctx, func(ctx context.Context) (*Token, error) {
+		return m.briefly(ctx, m.client.relief)
+	})
+	if err == nil {
+		m.client.hung.Store(true) // since xAI is not slow
+	}
+	if err == nil || isFinal(err) {
+		m.end()
+	}
+	return relief{minted, err}
+}
+
 // relief is how the retries beside a patient attempt ended.
 type relief struct {
 	minted *Token
 	err    error
-	done   chan struct{} // closed at their end
 }
 
 // attempt calls xAI once, unless it is known how xAI would answer.
