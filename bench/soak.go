@@ -17,7 +17,13 @@ import (
 	"time"
 )
 
-const soakConfig = "caddyfiles/soak.Caddyfile"
+const (
+	soakConfig = "caddyfiles/soak.Caddyfile"
+
+	// maxLogged is how many bytes of log the failures may cause in a second: a line
+	// for each kind of failure and handler.
+	maxLogged = 6 << 10
+)
 
 // soakSettings say how long and how hard to soak.
 type soakSettings struct {
@@ -92,11 +98,16 @@ func runSoak(ctx context.Context, args []string, stdout, progress io.Writer) (er
 		}
 	}
 	faults := append(found.grown(), load.faults()...)
-	if log, err := os.ReadFile(server.log); err != nil || bytes.Contains(log, []byte("panic")) {
+	log, err := os.ReadFile(server.log)
+	if err != nil || bytes.Contains(log, []byte("panic")) {
 		faults = append(faults, fmt.Sprintf("Caddy's log has a panic (%v)", err))
 	}
-	_, err = fmt.Fprintf(stdout, "Soaked for %s at %d requests a second: %s.\n\n%s",
-		settings.duration, settings.rate, load, found.markdown())
+	logged := len(log) / int(settings.duration.Seconds())
+	if logged > maxLogged {
+		faults = append(faults, fmt.Sprintf("%d bytes a second were logged", logged))
+	}
+	_, err = fmt.Fprintf(stdout, "Soaked for %s at %d requests a second: %s. %d bytes a second were logged.\n\n%s",
+		settings.duration, settings.rate, load, logged, found.markdown())
 	if err != nil {
 		return err
 	}

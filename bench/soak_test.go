@@ -70,7 +70,7 @@ func TestSoakFaults(t *testing.T) {
 	tried := func() *soakLoad {
 		l := newSoakLoad("", 300)
 		l.record("/session", http.StatusOK, http.StatusOK, token, nil)
-		l.counts = map[string]int{issued: 1, limited: 1, refused: 1, left: 1, slow: 1, reloads: 1}
+		l.counts = map[string]int{issued: 1, limited: 1, refused: 1, hung: 1, ahead: 1, left: 1, slow: 1, reloads: 1}
 		return l
 	}
 	tests := []struct {
@@ -83,7 +83,7 @@ func TestSoakFaults(t *testing.T) {
 		{"another status", func(l *soakLoad) { l.record("/session", http.StatusOK, http.StatusBadGateway, nil, nil) }, "got 502, want 200"},
 		{"a token for a refused key", func(l *soakLoad) { l.record("/session", http.StatusBadGateway, http.StatusOK, token, nil) }, "got 200, want 502"},
 		{"no token", func(l *soakLoad) { l.record("/session", http.StatusOK, http.StatusOK, []byte("{}"), nil) }, "without a token"},
-		{"broken connections", func(l *soakLoad) { l.counts[broken] = 2*steadyClients + 1 }, "connections broke"},
+		{"broken connections", func(l *soakLoad) { l.counts[broken] = 2*soakClients + 1 }, "connections broke"},
 		{"no slow clients", func(l *soakLoad) { l.counts[slow] = 0 }, "not everything was tried"},
 	}
 	for _, test := range tests {

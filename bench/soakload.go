@@ -19,20 +19,33 @@ import (
 	"time"
 )
 
-const steadyClients = 20
+const (
+	steadyClients = 20
+	soakClients   = steadyClients + 15 // that keep their connections
+)
 
 // What is to happen during a soak.
 const (
 	issued  = "tokens"
 	limited = "over the limit"
 	refused = "refused"
+	hung    = "given up"
+	ahead   = "asked ahead of their users"
 	left    = "clients left"
 	slow    = "slow ones answered"
 	broken  = "connections broke"
 	reloads = "reloads"
 )
 
-var soakEvents = []string{issued, limited, refused, left, slow, broken, reloads}
+var soakEvents = []string{issued, limited, refused, hung, ahead, left, slow, broken, reloads}
+
+// soakEventOf has what happened to requests that got no token, by their status.
+var soakEventOf = map[int]string{
+	http.StatusTooManyRequests: limited,
+	http.StatusBadGateway:      refused,
+	http.StatusGatewayTimeout:  hung,
+	http.StatusForbidden:       ahead,
+}
 
 // soakLoad is everything that asks for tokens during a soak.
 type soakLoad struct {
@@ -50,7 +63,7 @@ func newSoakLoad(address string, rate int) *soakLoad {
 	return &soakLoad{
 		address: address,
 		pause:   time.Second * steadyClients / time.Duration(rate),
-		client:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: steadyClients}, Timeout: answerLimit},
+		client:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: soakClients}, Timeout: answerLimit},
 		seed:    maphash.MakeSeed(),
 		seen:    make(map[uint64]struct{}),
 		counts:  make(map[string]int),
@@ -78,6 +91,9 @@ func (l *soakLoad) run(ctx context.Context) {
 		}
 	}
 	repeat(steadyClients, l.pause, l.ask)
+	repeat(5, 20*time.Millisecond, l.fail)
+	repeat(5, 100*time.Millisecond, l.hang)
+	repeat(5, 100*time.Millisecond, l.speculate)
 	repeat(5, 100*time.Millisecond, l.leave)
 	repeat(5, 100*time.Millisecond, l.dawdle)
 	group.Wait()
@@ -96,8 +112,26 @@ func (l *soakLoad) ask(ctx context.Context) {
 	case n < 56:
 		key, want = refusedKey, http.StatusBadGateway
 	}
-	header := http.Header{"X-Key": {key}, "X-Forwarded-For": {forwardedFor}}
-	status, body, err := send(ctx, l.client, http.MethodPost, "http://"+l.address+path, header, nil)
+	l.send(ctx, http.MethodPost, path, want, http.Header{"X-Key": {key}, "X-Forwarded-For": {forwardedFor}})
+}
+
+// fail is a client that does not give up although xAI refuses the key.
+func (l *soakLoad) fail(ctx context.Context) {
+	l.send(ctx, http.MethodPost, "/session", http.StatusBadGateway, http.Header{"X-Key": {refusedKey}})
+}
+
+// hang is a client that waits for an xAI that hangs.
+func (l *soakLoad) hang(ctx context.Context) {
+	l.send(ctx, http.MethodPost, "/hanging", http.StatusGatewayTimeout, http.Header{"X-Key": {hangingKey}})
+}
+
+// speculate is a browser that asks before its user does.
+func (l *soakLoad) speculate(ctx context.Context) {
+	l.send(ctx, http.MethodGet, "/got", http.StatusForbidden, http.Header{"X-Key": {"key-0"}, "Sec-Purpose": {"prefetch"}})
+}
+
+func (l *soakLoad) send(ctx context.Context, method, path string, want int, header http.Header) {
+	status, body, err := send(ctx, l.client, method, "http://"+l.address+path, header, nil)
 	if ctx.Err() == nil {
 		l.record(path, want, status, body, err)
 	}
@@ -178,7 +212,7 @@ func (l *soakLoad) record(path string, want, status int, body []byte, err error)
 	switch {
 	case err != nil:
 		l.count(broken)
-	case status == http.StatusOK && want != http.StatusBadGateway:
+	case status == http.StatusOK && (want == http.StatusOK || want == http.StatusTooManyRequests):
 		l.count(issued)
 		var token struct {
 			Value string `json:"value"`
@@ -190,10 +224,8 @@ func (l *soakLoad) record(path string, want, status int, body []byte, err error)
 		}
 	case status != want:
 		l.count(fmt.Sprintf("%s: got %d, want %d", path, status, want))
-	case status == http.StatusTooManyRequests:
-		l.count(limited)
 	default:
-		l.count(refused)
+		l.count(soakEventOf[status])
 	}
 }
 
@@ -220,7 +252,7 @@ func (l *soakLoad) faults() (faults []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for event, count := range l.counts {
-		if !slices.Contains(soakEvents, event) || event == broken && count > (l.counts[reloads]+1)*steadyClients {
+		if !slices.Contains(soakEvents, event) || event == broken && count > (l.counts[reloads]+1)*soakClients {
 			faults = append(faults, fmt.Sprintf("%s, %d times", event, count))
 		}
 	}

@@ -75,8 +75,11 @@ func (u *upstream) mint(ctx *fasthttp.RequestCtx) {
 	ctx.SetBodyString(fmt.Sprintf(`{"value":"%s%080x","expires_at":%d}`, tokenPrefix, u.minted.Add(1), time.Now().Unix()+300))
 }
 
-// refusedKey is an API key that the sandbox does not accept.
-const refusedKey = "refused"
+// The sandbox does not accept refusedKey, and never answers hangingKey.
+const (
+	refusedKey = "refused"
+	hangingKey = "xai-sandbox-hang"
+)
 
 // faultyCall is which call to the sandbox goes wrong: one in so many.
 const faultyCall = 40
