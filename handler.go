@@ -211,7 +211,8 @@ func (h *Handler) logFailure(r *http.Request, cause error, status int, details z
 // whoFields says who asked for a token.
 func whoFields(r *http.Request, repl *caddy.Replacer) []zap.Field {
 	userID, _ := repl.GetString("http.auth.user.id")
-	return []zap.Field{zap.String("user_id", userID), zap.String("client_ip", clientIP(r))}
+	fields := make([]zap.Field, 0, 6) // with room for what else there is to say
+	return append(fields, zap.String("user_id", userID), zap.String("client_ip", clientIP(r)))
 }
 
 func clientIP(r *http.Request) string {

@@ -37,7 +37,11 @@ export class Conversation extends EventTarget {
         voice: settings.voice,
         instructions: settings.instructions,
         turn_detection: { type: "server_vad" }, // off unless asked for
-        audio: { input: pcm(MICROPHONE_RATE), output: pcm(PLAYBACK_RATE) },
+        audio: {
+          // With this model, what the user says is written down while they speak.
+          input: { ...pcm(MICROPHONE_RATE), transcription: { model: "grok-transcribe" } },
+          output: pcm(PLAYBACK_RATE),
+        },
       },
     });
   }

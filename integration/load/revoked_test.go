@@ -88,7 +88,9 @@ func TestStormOfClientsThatLeave(t *testing.T) {
 		return s.Metrics()[`caddy_xai_ephemeral_token_limited_total{limit="failures"}`] > 100
 	})
 	stop()
-	if calls := len(up.Requests()); calls == 0 || calls > 60+8 {
+	// What is under way when the bound is reached goes on, and that a client left is
+	// noticed after it has asked again.
+	if calls := len(up.Requests()); calls == 0 || calls > 60+4*8 {
 		t.Errorf("xAI was called %d times for one client", calls)
 	}
 	if strings.Contains(s.ReadFile("caddy.log"), `"level":"error"`) {

@@ -26,6 +26,12 @@ import (
 // userAgent names this module to xAI.
 const userAgent = "caddy-xai-ephemeral-token"
 
+// The headers whose values differ between calls.
+const (
+	headerAuthorization = "Authorization"
+	headerRequestID     = "X-Client-Request-Id"
+)
+
 // http2Protocol names HTTP/2 in a TLS handshake.
 const http2Protocol = "h2"
 
@@ -109,7 +115,8 @@ func withOtherConnections(t *reverseproxy.HTTPTransport) *reverseproxy.HTTPTrans
 	return &other
 }
 
-// newMintRequest returns a request that lacks only what differs between calls.
+// newMintRequest returns a request that lacks only what differs between calls, and
+// has the places for it.
 func newMintRequest(config *Config) (*http.Request, error) {
 	var parameters struct {
 		ExpiresAfter struct {
@@ -128,9 +135,11 @@ func newMintRequest(config *Config) (*http.Request, error) {
 		return nil, err
 	}
 	req.Header = http.Header{
-		"Content-Type": {"application/json"},
-		"Accept":       {"application/json"},
-		"User-Agent":   {userAgent},
+		"Content-Type":      {"application/json"},
+		"Accept":            {"application/json"},
+		"User-Agent":        {userAgent},
+		headerAuthorization: {""},
+		headerRequestID:     {""},
 	}
 	return req, nil
 }
@@ -186,8 +195,8 @@ func (c *Client) call(ctx context.Context, exchange http.RoundTripper, key, requ
 
 	req := c.request.Clone(&transportContext{Context: ctx})
 	req.Body, _ = req.GetBody() // cannot fail: it is in memory
-	req.Header.Set("Authorization", bearerPrefix+key)
-	req.Header.Set("X-Client-Request-Id", requestID)
+	req.Header[headerAuthorization][0] = bearerPrefix + key
+	req.Header[headerRequestID][0] = requestID
 	began := time.Now()
 	resp, err := exchange.RoundTrip(req)
 	if err != nil {

@@ -61,7 +61,7 @@ func (e exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	e.requests.WithLabelValues(code).Inc()
 	e.duration.Observe(time.Since(start).Seconds())
 	if err != nil {
-		key := strings.TrimPrefix(req.Header.Get("Authorization"), bearerPrefix)
+		key := strings.TrimPrefix(req.Header.Get(headerAuthorization), bearerPrefix)
 		return nil, errors.New(redact(err.Error(), key))
 	}
 	return resp, nil

@@ -4,7 +4,6 @@
 package xai
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -47,27 +46,28 @@ func parseToken(body []byte, lifetime time.Duration) (*Token, error) {
 	if len(body) > maxAnswer {
 		return nil, errors.New("it is over 64 KiB")
 	}
-	// To encoding/json, null is an object as well.
-	if !json.Valid(body) || !bytes.ContainsAny(bytes.TrimLeft(body, jsonSpace)[:1], "{n") {
+	// A map, since decoding into a struct ignores the case of names.
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(body, &fields) != nil {
 		return nil, errors.New("it is not a JSON object")
 	}
-	value := stringIn(member(body, "value"))
-	if len(value) == 0 {
+	var value string
+	if json.Unmarshal(fields["value"], &value) != nil || value == "" {
 		return nil, errors.New("its value is not a non-empty string")
 	}
 	// Whoever puts the token between quotes, into a header, a page or a list gets
 	// what xAI sent, and nothing that means something there.
-	if bytes.ContainsFunc(value, func(r rune) bool {
+	if strings.ContainsFunc(value, func(r rune) bool {
 		return r <= ' ' || r > '~' || strings.ContainsRune("\"'`<>&,\\", r)
 	}) {
 		return nil, errors.New("its value has characters that would need escaping")
 	}
-	sum := sha256.Sum256(value)
+	sum := sha256.Sum256([]byte(value))
 	return &Token{
 		Body:      body,
-		Value:     string(value),
+		Value:     value,
 		ID:        hex.EncodeToString(sum[:8]),
-		ExpiresAt: parseExpiresAt(string(member(body, "expires_at")), lifetime),
+		ExpiresAt: parseExpiresAt(string(fields["expires_at"]), lifetime),
 		lifetime:  lifetime,
 	}, nil
 }
