@@ -5,10 +5,13 @@ package docs
 
 import (
 	"encoding/json"
+	"go/parser"
+	"go/token"
 	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -66,6 +69,42 @@ func TestContributingLayout(t *testing.T) {
 			}
 			if !strings.Contains(plan, "`"+name+"`") {
 				t.Errorf("it does not have %s", name)
+			}
+		}
+	}
+}
+
+// TestContributingImports holds packages to what CONTRIBUTING.md says that they know
+// nothing of.
+func TestContributingImports(t *testing.T) {
+	const ours, caddy, http = "github.com/caddy-xai/caddy-xai-ephemeral-token", "github.com/caddyserver/", "net/http"
+	for folder, unknown := range map[string][]string{
+		"internal/xai":       {ours, caddy + "caddy/v2/caddyconfig"},
+		"internal/stock":     {ours, caddy, http},
+		"internal/placement": {ours},
+		"limit":              {ours, caddy, http},
+		"sandbox":            {ours},
+	} {
+		files, err := filepath.Glob(filepath.Join(caddytest.Root(t), filepath.FromSlash(folder), "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s has %d files, error %v", folder, len(files), err)
+		}
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, imported := range file.Imports {
+				path, err := strconv.Unquote(imported.Path.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if slices.ContainsFunc(unknown, func(prefix string) bool { return strings.HasPrefix(path, prefix) }) {
+					t.Errorf("%s/%s imports %s", folder, filepath.Base(name), path)
+				}
 			}
 		}
 	}

@@ -131,7 +131,8 @@ func restOfSite(s *caddytest.Server) map[string]string {
 }
 
 // TestPlacement takes each site that the documentation shows for where the line has
-// to stand. Only who signed in gets a token, and nothing else of the site changes.
+// to stand. Only who signed in gets a token, nothing else of the site changes, and
+// nothing is warned of.
 func TestPlacement(t *testing.T) {
 	var placements []placement
 	sections := map[string]int{"Three sites to paste": 0, "Where the line has to stand": 0, "Authentication": 0}
@@ -153,6 +154,11 @@ func TestPlacement(t *testing.T) {
 			// Not before a reload, in which Caddy loses connections, those to the app too.
 			t.Run("without the line", func(t *testing.T) { want = restOfSite(p.start(t, up, p.without)) })
 			s := p.start(t, up, p.with)
+			for _, entry := range s.Logged() {
+				if entry["level"] == "warn" {
+					t.Errorf("Caddy warns: %v", entry["msg"])
+				}
+			}
 			for what, got := range restOfSite(s) {
 				if got != want[what] {
 					t.Errorf("%s: got %s, without the line %s", what, got, want[what])
