@@ -357,7 +357,8 @@ function refusal(url, { status, headers, type }, now) {
       return error("The voice service is not available", "Try again in a moment.",
         "xAI refused the API key or the request, or could not be reached. Caddy’s log has the reason.");
     case 503:
-      return error("The voice service is busy", wait, "xAI limits how many tokens this server may have just now.");
+      return error("The voice service is busy", wait,
+        "xAI limits how many tokens this server may have just now, or the store of its rate limits is down. Caddy’s log says which.");
     case 504:
       return error("The voice service did not answer in time", "Try again. If it stays like this, come back later.");
     default:
