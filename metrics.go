@@ -73,7 +73,7 @@ func newMetricSet() *metricSet {
 	for _, failure := range failures {
 		m.errors.WithLabelValues(failure.reason)
 	}
-	for _, code := range []string{"200", xai.CodeError} {
+	for _, code := range []string{"200", "400", "401", "403", "429", "500", "502", "503", "504", xai.CodeError} {
 		m.upstreamRequests.WithLabelValues(code)
 	}
 	for _, reason := range stock.Discards {

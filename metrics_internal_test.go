@@ -33,7 +33,7 @@ func TestMetricsBeginAtZero(t *testing.T) {
 		"caddy_xai_ephemeral_token_issued_total":              2,
 		"caddy_xai_ephemeral_token_errors_total":              len(failures),
 		"caddy_xai_ephemeral_token_discarded_total":           3,
-		"caddy_xai_ephemeral_token_upstream_requests_total":   2,
+		"caddy_xai_ephemeral_token_upstream_requests_total":   10,
 		"caddy_xai_ephemeral_token_prefetched_tokens":         1,
 		"caddy_xai_ephemeral_token_upstream_duration_seconds": 1,
 	} {
