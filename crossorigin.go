@@ -40,9 +40,12 @@ type crossOrigin struct {
 
 func newCrossOrigin(trusted []string, admitNavigation bool) (*crossOrigin, error) {
 	protection := http.NewCrossOriginProtection()
-	for _, origin := range trusted {
+	for i, origin := range trusted {
 		if err := checkOrigin(origin); err != nil {
 			return nil, fmt.Errorf("trusted_origins: %w", err)
+		}
+		if slices.Contains(trusted[:i], origin) {
+			return nil, fmt.Errorf("trusted_origins: %s is given twice", origin)
 		}
 		if err := protection.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("trusted_origins: %w", err)
@@ -66,8 +69,8 @@ func checkOrigin(origin string) error {
 	if strings.ContainsFunc(origin, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return fmt.Errorf("%q must be in punycode, as browsers send it", origin)
 	}
-	if alone, ok := strings.CutSuffix(origin, ","); ok {
-		return fmt.Errorf("%q ends with a comma; write %q, with spaces between origins", origin, alone)
+	if strings.Contains(origin, ",") {
+		return fmt.Errorf("%q has a comma; write spaces between origins, and nothing else", origin)
 	}
 	if isHost.MatchString(origin) {
 		return fmt.Errorf("%q has no scheme; write %q", origin, "https://"+strings.ToLower(origin))

@@ -208,6 +208,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 }
 
 func (h *Handler) provision(ctx caddy.Context) error {
+	for _, raw := range []*json.RawMessage{&h.LimitStoreRaw, &h.TransportRaw} {
+		if string(*raw) == "null" {
+			*raw = nil // which every other option takes for its default, too
+		}
+	}
 	// Caddy validates afterwards, too late for what is made of the options here.
 	if err := h.Validate(); err != nil {
 		return err

@@ -126,7 +126,8 @@ func TestNativeJSONDefaults(t *testing.T) {
 		{"options that are zero", `"endpoint": "UPSTREAM", "api_key": "", "expires_after": 0, "timeout": 0, "methods": [], ` +
 			`"trusted_origins": [], "prefetch": 0, "pass_thru": false`},
 		{"options that are null", `"endpoint": "UPSTREAM", "api_key": null, "expires_after": 0, "retries": null, "methods": null, ` +
-			`"trusted_origins": null, "rate_limits": null, "unlimited": null, "prefetch": null, "pass_thru": null`},
+			`"trusted_origins": null, "rate_limits": null, "unlimited": null, "prefetch": null, "pass_thru": null, ` +
+			`"limit_store": null, "transport": null`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

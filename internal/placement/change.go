@@ -99,36 +99,45 @@ func (w *walk) clientPaths(path string, depth int) []string {
 			continue
 		}
 		for _, seen := range paths {
-			before, ok := undo(change.Rewrite, seen)
-			if ok && len(paths) < maxClientPaths && !slices.Contains(paths, before) {
-				paths = append(paths, before)
+			for _, before := range undo(change.Rewrite, seen) {
+				if len(paths) < maxClientPaths && !slices.Contains(paths, before) {
+					paths = append(paths, before)
+				}
 			}
 		}
 	}
 	return paths
 }
 
-// undo returns a path that a rewrite makes path of.
-func undo(h *rewrite.Rewrite, path string) (string, bool) {
+// undo returns paths that a rewrite makes path of.
+func undo(h *rewrite.Rewrite, path string) []string {
 	if prefix := h.StripPathPrefix; prefix != "" && !hasPlaceholder(prefix) {
 		prefix = "/" + strings.Trim(prefix, "/")
-		// Who writes /api/session inside of handle_path /api/* does not mean
-		// /api/api/session.
-		return prefix + path, !strings.HasPrefix(path, prefix+"/")
+		switch {
+		case path == "/":
+			return []string{prefix, prefix + "/"}
+		case strings.HasPrefix(path, prefix+"/"):
+			// Who writes /api/session inside of handle_path /api/* does not mean
+			// /api/api/session.
+			return nil
+		}
+		return []string{prefix + path}
 	}
 	uri, _, _ := strings.Cut(h.URI, "?")
 	for _, placeholder := range []string{"{http.request.uri}", pathPlaceholder} {
 		if added, ok := strings.CutSuffix(uri, placeholder); ok && !hasPlaceholder(added) {
-			before, found := strings.CutPrefix(path, added)
-			return before, found && strings.HasPrefix(before, "/")
+			if before, found := strings.CutPrefix(path, added); found && strings.HasPrefix(before, "/") {
+				return []string{before}
+			}
+			return nil
 		}
 	}
 	for _, replacement := range h.URISubstring {
 		if replacement.Replace != "" && strings.Contains(path, replacement.Replace) {
-			return strings.Replace(path, replacement.Replace, replacement.Find, 1), true
+			return []string{strings.Replace(path, replacement.Replace, replacement.Find, 1)}
 		}
 	}
-	return "", false
+	return nil
 }
 
 // fitsChain reports whether the matchers on the way can let a request for path

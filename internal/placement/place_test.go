@@ -28,6 +28,8 @@ func TestPlace(t *testing.T) {
 		{"below a prefix that uri takes away", "http://a.test:0 {\nroute /api/* {\nuri strip_prefix /api\nplacement_probe /session\n}\n}", "a.test /api/session"},
 		{"below two prefixes that are taken away", "http://a.test:0 {\nhandle_path /api/* {\nhandle_path /v1/* {\nplacement_probe /session\n}\n}\n}", "a.test /api/v1/session"},
 		{"the exact path of handle_path", "http://a.test:0 {\nhandle_path /session {\nplacement_probe\n}\n}", "a.test /session"},
+		{"the slash that handle_path leaves", "http://a.test:0 {\nhandle_path /session {\nplacement_probe /\n}\n}", "a.test /session"},
+		{"the slash that handle_path leaves of a prefix", "http://a.test:0 {\nhandle_path /session/* {\nplacement_probe /\n}\n}", "a.test /session/"},
 		{"several", "http://b.test:0, http://a.test:0 {\n@t path /token /session\nplacement_probe @t\n}", "a.test b.test /session /token"},
 		{"several in another order", "http://a.test:0, http://b.test:0 {\n@t path /session /token\nhandle @t {\nplacement_probe\n}\n}", "a.test b.test /session /token"},
 		{"a host in capitals", "http://A.TEST:0 {\nplacement_probe /Session\n}", "a.test /session"},

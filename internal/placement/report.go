@@ -63,21 +63,19 @@ func (w *walk) try(target target) attempts {
 // tryAt follows requests for a target at one host until one arrives.
 func (w *walk) tryAt(host string, isNamed bool, target target, found *attempts) {
 	for _, path := range target.requests {
-		for _, method := range w.handler.Methods {
-			o := w.follow(method, host, path)
-			if o.end == reached && !slices.Contains(w.handler.Methods, o.method) {
-				o.end, o.by = changed, "method"
-			}
-			made := &arrival{o, target, path, host, isNamed}
-			switch o.end {
-			case reached:
-				found.arrived = append(found.arrived, made)
-				return
-			case unsure:
-				found.uncertain = true
-			default:
-				found.failed = append(found.failed, made)
-			}
+		o := w.follow(w.handler.Methods[0], host, path)
+		if o.end == reached && !slices.Contains(w.handler.Methods, o.method) {
+			o.end, o.by = changed, "method"
+		}
+		made := &arrival{o, target, path, host, isNamed}
+		switch o.end {
+		case reached:
+			found.arrived = append(found.arrived, made)
+			return
+		case unsure:
+			found.uncertain = true
+		default:
+			found.failed = append(found.failed, made)
 		}
 	}
 }
@@ -127,20 +125,30 @@ func (w *walk) hidesSite(arrived []*arrival) string {
 		return ""
 	}
 	host := arrived[0].askedAt
-	var hidden outcome
-	for _, path := range []string{"/", "/" + unnamed} {
-		if o := w.follow(http.MethodGet, host, path); o.end != reached || o.assumed {
-			return ""
+	takes := func(path string) bool {
+		o := w.follow(http.MethodGet, host, path)
+		return o.end == reached && !o.assumed
+	}
+	if !takes("/" + unnamed) {
+		return "" // a path leads to it
+	}
+	for _, path := range append([]string{"/", "/" + unnamed}, w.samples(nil)...) {
+		if !takes(path) {
+			continue
 		}
-		if hidden = w.answerAt(host, path); hidden.end != taken || hidden.refuses {
-			return ""
+		hidden := w.answerAt(host, path)
+		if hidden.end == taken && !hidden.refuses && !w.isForOtherHosts(hidden, path) {
+			return w.sayHidesSite(hidden.by)
 		}
 	}
-	for _, host := range w.mentionedHosts() {
-		// What is there for other hosts is not hidden, but theirs.
-		if o := w.follow(http.MethodGet, host, "/"); o.end == excluded && w.answerAt(host, "/").at == hidden.at {
-			return ""
-		}
-	}
-	return w.sayHidesSite(hidden.by)
+	return ""
+}
+
+// isForOtherHosts reports whether what the handler hides is not hidden, because it
+// is there for hosts that do not lead to the handler.
+func (w *walk) isForOtherHosts(hidden outcome, path string) bool {
+	return slices.ContainsFunc(w.mentionedHosts(), func(host string) bool {
+		o := w.follow(http.MethodGet, host, path)
+		return o.end == excluded && w.answerAt(host, path).at == hidden.at
+	})
 }

@@ -150,13 +150,19 @@ func (w *walk) sayChanged(at *arrival) string {
 func (w *walk) sayExcluded(at *arrival) string {
 	pattern := w.patternOf(at.excludes)
 	inner := at.asked.path
+	foreign := ""
 	w.eachMatcher(w.matchersOf(at.excludes), false, func(matcher any, negated bool) {
+		if hosts, ok := matcher.(*caddyhttp.MatchHost); ok && !negated && w.match(hosts, &state{host: at.askedAt}) == no {
+			foreign = strings.Join(*hosts, " ")
+		}
 		if method, ok := matcher.(*caddyhttp.MatchMethod); ok && !negated && !slices.Contains(*method, at.method) {
 			inner, pattern = "", strings.Join(*method, " ")
 		}
 	})
 	prefix, isPrefix := strings.CutSuffix(pattern, "/*")
 	switch {
+	case foreign != "":
+		return fmt.Sprintf("its matcher lets only the host %s through, which does not lead there; name a host of this site in it", foreign)
 	case inner == "" && pattern != "":
 		return fmt.Sprintf("its matcher lets only %s through; make methods and matcher fit each other", pattern)
 	case isPrefix && !strings.Contains(prefix, " "):

@@ -342,6 +342,32 @@ func TestSitesOfFilesAndApplications(t *testing.T) {
 		reverse_proxy {$APP}
 	}
 }`},
+		{name: "in handle_path for exactly its path, at the slash that this leaves", verdict: works, site: `
+{$SITE_ADDRESS} {
+	handle_path /session {
+		TOKEN /
+	}
+	reverse_proxy {$APP}
+}`},
+		{name: "with a handle for POST before it, which is its first method", verdict: never, names: []string{"handle", "/session"}, site: `
+{$SITE_ADDRESS} {
+	@post method POST
+	handle @post {
+		reverse_proxy {$APP}
+	}
+	TOKEN /session {
+		methods POST GET
+	}
+}`},
+		{name: "with a matcher for another host", verdict: never, names: []string{"host", "elsewhere.example.localhost", "/session"}, site: `
+{$SITE_ADDRESS} {
+	@session {
+		host elsewhere.example.localhost
+		path /session
+	}
+	TOKEN @session
+	reverse_proxy {$APP}
+}`},
 		{name: "twice for the same path", verdict: never, names: []string{"another", "/session"}, depends: true, site: `
 {$SITE_ADDRESS} {
 	TOKEN /session

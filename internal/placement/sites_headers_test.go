@@ -85,6 +85,17 @@ func TestSitesThatAreHidden(t *testing.T) {
 	TOKEN
 	reverse_proxy {$APP}
 }`},
+		{name: "before an application below a path", verdict: hides, names: []string{"matcher", "reverse_proxy"}, site: `
+{$SITE_ADDRESS} {
+	TOKEN
+	reverse_proxy /api/* {$APP}
+}`},
+		{name: "before an application, and after a redirect of the home page", verdict: hides, names: []string{"matcher", "reverse_proxy"}, ask: "/app", site: `
+{$SITE_ADDRESS} {
+	redir / /app
+	TOKEN
+	reverse_proxy {$APP}
+}`},
 		{name: "before PHP", verdict: hides, names: []string{"matcher", "php_fastcgi file_server"}, site: `
 {$SITE_ADDRESS} {
 	root * {$SITE_ROOT}

@@ -63,7 +63,11 @@ func served(t *testing.T, tests []siteTest) {
 					t.Error("not everybody gets a token")
 				}
 			case test.verdict == hides:
-				if status, _ := s.ask(http.MethodGet, host, "/"); status != http.StatusMethodNotAllowed {
+				page := "/"
+				if test.ask != "" {
+					page = path
+				}
+				if status, _ := s.ask(http.MethodGet, host, page); status != http.StatusMethodNotAllowed {
 					t.Errorf("the page is there: %d", status)
 				}
 			case test.verdict == header:

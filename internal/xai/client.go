@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -91,12 +92,15 @@ func NewClient(config *Config) (*Client, error) {
 		if wait := config.Timeout / time.Duration(3*shares(config.Retries)); wait >= minPing {
 			t.Transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: wait, PingTimeout: wait}
 		}
-		relief := withOtherConnections(t)
-		c.relief = newExchange(config, relief)
-		c.closeIdleRelief = relief.Transport.CloseIdleConnections
-		c.closeIdle = func() {
-			t.Transport.CloseIdleConnections()
-			c.closeIdleRelief()
+		c.closeIdle = t.Transport.CloseIdleConnections
+		if !slices.Contains(t.Versions, "3") { // whose connections Caddy keeps to itself
+			relief := withOtherConnections(t)
+			c.relief = newExchange(config, relief)
+			c.closeIdleRelief = relief.Transport.CloseIdleConnections
+			c.closeIdle = func() {
+				t.Transport.CloseIdleConnections()
+				c.closeIdleRelief()
+			}
 		}
 	}
 	return c, nil
