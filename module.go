@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -220,7 +221,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	h.setDefaults()
 	h.repetitions = new(repetitions)
 	h.notices = useNotices(ctx)
-	h.release = func() { releaseNotices(ctx) }
+	h.release = sync.OnceFunc(func() { releaseNotices(ctx) })
 
 	if err := h.checkAPIKey(); err != nil {
 		return err
@@ -372,7 +373,6 @@ func (h *Handler) Cleanup() error {
 	}
 	if h.release != nil {
 		h.release()
-		h.release = nil
 	}
 	if h.limiter != nil {
 		return h.limiter.release()

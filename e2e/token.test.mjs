@@ -367,6 +367,23 @@ describe("createTokenSource", () => {
     });
   }
 
+  it("prepares again once tokens live longer", async () => {
+    answer = mint(20);
+    const source = createTokenSource(url);
+    await source.prepare();
+    await source.take();
+    answer = mint();
+    await source.take();
+    await source.prepare();
+    assert.equal(asked.length, 4); // the last of them ahead
+    await source.take();
+    assert.equal(asked.length, 4);
+  });
+
+  it("waits for as long as a timer can", async () => {
+    assert.equal((await fetchToken(url, { timeout: Infinity })).value, "token-1");
+  });
+
   it("keeps the token in flight for the next one if who asked gives up", async () => {
     const held = hold();
     answer = held.answer;

@@ -35,13 +35,13 @@ func (s *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if s.Addresses = d.RemainingArgs(); len(s.Addresses) == 0 {
 		return d.Err("limit_store redis: the address is missing")
 	}
-	if err := s.validateValues(); err != nil {
-		return d.WrapErr(err)
+	if err := s.checkOptions(d); err != nil {
+		return err
 	}
 	if err := unmarshalBlock(d, "limit_store redis", optionArgs, s.unmarshalOption); err != nil {
 		return err
 	}
-	if err := s.validateTogether(); err != nil {
+	if err := s.validateComplete(); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil
@@ -96,13 +96,24 @@ func unmarshalBlock(d *caddyfile.Dispenser, owner string, known map[string]int, 
 	return nil
 }
 
+// checkOptions has a mistake in the options so far named with the line of the last.
+func (s *Store) checkOptions(d *caddyfile.Dispenser) error {
+	if err := s.validateOptions(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
 func (s *Store) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	switch option {
 	case "cluster":
 		s.Cluster = true
-		return nil
+		return s.checkOptions(d)
 	case "tls":
 		s.TLS = new(TLS)
+		if err := s.checkOptions(d); err != nil {
+			return err
+		}
 		return unmarshalBlock(d, "tls", tlsOptionArgs, s.TLS.unmarshalOption)
 	}
 	value, err := nextArg(d, option)
@@ -121,7 +132,7 @@ func (s *Store) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "timeout":
 		timeout, err := caddy.ParseDuration(value)
 		if err != nil {
-			return d.Errf("timeout: '%s' is not a duration", value)
+			return d.Errf("timeout: '%s' is not a duration, such as 500ms", value)
 		}
 		if timeout <= 0 {
 			return d.Errf("timeout: %s is out of range; it must be more than zero", timeout)
@@ -136,10 +147,7 @@ func (s *Store) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "on_error":
 		s.OnError = value
 	}
-	if err := s.validateValues(); err != nil {
-		return d.WrapErr(err)
-	}
-	return nil
+	return s.checkOptions(d)
 }
 
 func (t *TLS) unmarshalOption(d *caddyfile.Dispenser, option string) (err error) {

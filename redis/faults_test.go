@@ -5,10 +5,13 @@ package redislimit_test
 
 import (
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-xai/caddy-xai-ephemeral-token/limit"
 )
 
 // outage has a server stop working, and holds that this is noticed, told and over as it
@@ -150,8 +153,9 @@ func TestLocal(t *testing.T) {
 	if got := s.takeAll(hourly(3)); got != 3 {
 		t.Errorf("%d tokens were given by the process, want 3", got)
 	}
-	// A reload has another store of the same options, which goes on counting.
-	after := newStore(t, at(server.address, "on_error", "local"))
+	// A reload has another store for the same server, which goes on counting, also if
+	// its owner gave it another timeout meanwhile.
+	after := newStore(t, at(server.address, "on_error", "local", "timeout", "400ms"))
 	s.unload()
 	if got := after.takeAll(hourly(3)); got != 0 {
 		t.Errorf("%d tokens were given after a reload", got)
@@ -168,6 +172,23 @@ func TestLocal(t *testing.T) {
 	again := newStore(t, at(server.address, "on_error", "local"))
 	if got := again.takeAll(hourly(3)); got != 3 {
 		t.Errorf("%d tokens were given by a process that no config used before, want 3", got)
+	}
+}
+
+// TestLocalScope has two handlers that share their limits do so, too, while the
+// server is down.
+func TestLocalScope(t *testing.T) {
+	s := newStore(t, at(freeAddress(t), "on_error", "local", "scope", "shared"))
+	for handler, want := range []int{3, 0} {
+		got := 0
+		for range 4 {
+			if _, err := s.Take(t.Context(), strconv.Itoa(handler), []limit.Claim{hourly(3)}); err == nil {
+				got++
+			}
+		}
+		if got != want {
+			t.Errorf("handler %d got %d tokens, want %d", handler, got, want)
+		}
 	}
 }
 

@@ -7,7 +7,7 @@ package redislimit
 
 import (
 	"context"
-	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/caddy-xai/caddy-xai-ephemeral-token/limit"
@@ -121,7 +121,8 @@ func (Store) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// locals holds, by the options of their stores, the memories that count while a
+// locals holds, by the options that say which server it is and what is counted there,
+// the memories that count while a
 // server does not answer: a reload at such a time must not let the limits through
 // once more.
 var locals = caddy.NewUsagePool()
@@ -156,7 +157,7 @@ func (s *Store) Provision(ctx caddy.Context) error {
 	s.client = newSharedClient(func() redis.UniversalClient { return redis.NewUniversalClient(options) })
 	s.clock = &clock{start: time.Now()}
 	s.pending = new(giveBacks)
-	s.watch = newWatch(s.logger.With(zap.Strings("addresses", options.Addrs)), s.OnError, s.check)
+	s.watch = newWatch(s.logger.With(zap.Strings("addresses", options.Addrs)), s.OnError, s.check, s.makeUp)
 	if s.OnError == onErrorLocal {
 		return s.provisionLocal()
 	}
@@ -164,11 +165,7 @@ func (s *Store) Provision(ctx caddy.Context) error {
 }
 
 func (s *Store) provisionLocal() error {
-	options, err := json.Marshal(s) //nolint:gosec // only a hash of it is kept
-	if err != nil {
-		return err
-	}
-	name := limit.Hash(string(options))
+	name := limit.Hash(append([]string{strconv.Itoa(s.DB), s.Prefix, s.Scope, s.Sentinel}, s.Addresses...)...)
 	local, _, err := locals.LoadOrNew(name, func() (caddy.Destructor, error) {
 		return pooledMemory{limit.NewMemory()}, nil
 	})

@@ -25,6 +25,14 @@ const defaultPort = "6379"
 
 // Validate checks every option that is set. Zero values stand for the defaults.
 func (s *Store) Validate() error {
+	if err := s.validateOptions(); err != nil {
+		return err
+	}
+	return s.validateComplete()
+}
+
+// validateOptions checks the options that are set, each and beside the others.
+func (s *Store) validateOptions() error {
 	if err := s.validateValues(); err != nil {
 		return err
 	}
@@ -50,8 +58,16 @@ func (s *Store) validateValues() error {
 	if s.Timeout < 0 {
 		return fmt.Errorf("timeout: %s is out of range; it must be more than zero", time.Duration(s.Timeout))
 	}
+	if d := time.Duration(s.Timeout); d != 0 && d < time.Millisecond {
+		return fmt.Errorf("timeout: %s is too short; in JSON a number without a unit is in nanoseconds, so write \"500ms\"", d)
+	}
 	if strings.ContainsAny(s.Prefix, "{}") {
 		return errors.New("prefix: it must not have braces, which say where in a cluster a key is")
+	}
+	for option, value := range map[string]string{"scope": s.Scope, "sentinel": s.Sentinel} {
+		if strings.ContainsAny(value, "{}") {
+			return fmt.Errorf("%s: it must not have braces, since placeholders are not expanded there; a Caddyfile can use {$VARIABLE}", option)
+		}
 	}
 	if s.OnError != "" && s.OnError != onErrorDeny && s.OnError != onErrorLocal {
 		return fmt.Errorf("on_error: %q is neither %s nor %s", s.OnError, onErrorDeny, onErrorLocal)
@@ -59,32 +75,69 @@ func (s *Store) validateValues() error {
 	return nil
 }
 
-// validateTogether checks what options must not be together, and what is missing
-// beside them.
+// validateComplete checks what is missing beside other options.
+func (s *Store) validateComplete() error {
+	switch {
+	case len(s.Addresses) > 1 && s.Sentinel == "" && !s.Cluster:
+		return errors.New("several addresses without sentinel or cluster: a limit is counted in one place")
+	case s.TLS != nil && (s.TLS.ClientCertificate == "") != (s.TLS.ClientKey == ""):
+		return errors.New("tls: a client certificate needs its key, and a key its certificate")
+	case s.Username != "" && s.Password == "" && !strings.ContainsAny(strings.Join(s.Addresses, ""), "@{"):
+		return errUserAlone
+	}
+	return nil
+}
+
+var errUserAlone = errors.New("username: the password is missing")
+
+// validateTogether checks what options must not be together.
 func (s *Store) validateTogether() error {
 	switch {
 	case s.Cluster && s.Sentinel != "":
 		return errors.New("cluster: not together with sentinel")
 	case s.Cluster && s.DB != 0:
 		return errors.New("db: a cluster has only the database 0")
-	case len(s.Addresses) > 1 && s.Sentinel == "" && !s.Cluster:
-		return errors.New("several addresses without sentinel or cluster: a limit is counted in one place")
-	case s.TLS != nil && (s.TLS.ClientCertificate == "") != (s.TLS.ClientKey == ""):
-		return errors.New("tls: a client certificate needs its key, and a key its certificate")
 	}
+	var all address
 	for _, text := range s.Addresses {
 		if strings.Contains(text, "{") {
 			continue
 		}
-		address, err := parseAddress(text)
+		next, err := parseAddress(text)
 		if err != nil {
 			return err
 		}
-		if err := s.checkAddress(address); err != nil {
+		if err := s.checkAddress(next); err != nil {
+			return err
+		}
+		if err := all.add(next); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// add takes in what another address says that holds for all of them.
+func (a *address) add(next address) error {
+	a.plain, a.tls = a.plain || next.plain, a.tls || next.tls
+	switch {
+	case a.plain && a.tls:
+		return errors.New("address: redis:// and rediss:// together; TLS is for all addresses or for none")
+	case contradict(&a.username, next.username), contradict(&a.password, next.password), contradict(&a.db, next.db):
+		return errors.New("address: the addresses name different users, passwords or databases")
+	}
+	return nil
+}
+
+// contradict reports whether a value is another than before, and keeps it.
+func contradict[T comparable](before *T, next T) bool {
+	var none T
+	if next == none {
+		return false
+	}
+	differs := *before != none && *before != next
+	*before = next
+	return differs
 }
 
 // checkAddress checks an address beside the other options.
@@ -226,7 +279,7 @@ func (s *Store) clientOptions() (*redis.UniversalOptions, error) {
 		}
 	}
 	if options.Username != "" && options.Password == "" {
-		return nil, errors.New("username: the password is missing")
+		return nil, errUserAlone
 	}
 	if withTLS {
 		options.TLSConfig, err = s.TLS.config()

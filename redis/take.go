@@ -58,7 +58,7 @@ func (s *Store) Take(_ context.Context, scope string, claims []limit.Claim) (lim
 	}
 	s.watch.countRequest()
 	if s.local != nil {
-		return s.local.Take(context.Background(), scope, claims)
+		return s.local.Take(context.Background(), limit.Hash(s.countedAs(scope)), claims)
 	}
 	return nil, errDown
 }
@@ -87,12 +87,16 @@ func (s *Store) newTake(scope string, claims []limit.Claim) *take {
 // key returns the name of a key. All of a scope are in one part of a cluster, which
 // the part in braces decides.
 func (s *Store) key(scope, name string) string {
-	// So that no scope is ever taken for the hosts and paths of a handler.
-	kind := "handler"
+	return s.Prefix + ":{" + limit.Hash(s.countedAs(scope)) + "}:" + name
+}
+
+// countedAs returns the scope that counts, the option's if there is one, and of what
+// kind it is, so that none is ever taken for the hosts and paths of a handler.
+func (s *Store) countedAs(scope string) (kind, name string) {
 	if s.Scope != "" {
-		kind, scope = "scope", s.Scope
+		return "scope", s.Scope
 	}
-	return s.Prefix + ":{" + limit.Hash(kind, scope) + "}:" + name
+	return "handler", scope
 }
 
 func ceilMicros(d time.Duration) int64 {
@@ -217,21 +221,21 @@ func (s *Store) giveBack(t *take) error {
 	return nil
 }
 
-// check reports whether takes work, by one that concerns nobody, and makes up for the
-// give-backs that did not.
+// check reports whether takes work, by one that concerns nobody.
 func (s *Store) check() error {
-	probe := s.newTake("", []limit.Claim{{Limit: limit.Limit{Name: "probe", Count: limit.MaxCount, Window: time.Second}}})
-	if err := s.send(probe); err != nil {
-		return err
-	}
+	return s.send(s.newTake("", []limit.Claim{{Limit: limit.Limit{Name: "probe", Count: limit.MaxCount, Window: time.Second}}}))
+}
+
+// makeUp makes up for the give-backs that did not work.
+func (s *Store) makeUp() {
 	pending := s.pending.takeAll()
 	for i, t := range pending {
 		if err := s.giveBack(t); err != nil {
 			s.pending.add(pending[i:]...)
-			return err
+			s.watch.report(err)
+			return
 		}
 	}
-	return nil
 }
 
 // maxPending bounds how many give-backs wait for the server. What is more is lost to

@@ -25,6 +25,7 @@ type watch struct {
 	logger    *zap.Logger
 	meanwhile string
 	check     func() error
+	makeUp    func() // for what failed while the server was down
 
 	down     atomic.Bool
 	requests atomic.Int64 // that came since the last line was logged
@@ -33,12 +34,12 @@ type watch struct {
 	stopped chan struct{} // closed when the config is unloaded
 }
 
-func newWatch(logger *zap.Logger, onError string, check func() error) *watch {
+func newWatch(logger *zap.Logger, onError string, check func() error, makeUp func()) *watch {
 	meanwhile := "requests get 503"
 	if onError == onErrorLocal {
 		meanwhile = "this process counts by itself"
 	}
-	return &watch{logger: logger, meanwhile: meanwhile, check: check, stopped: make(chan struct{})}
+	return &watch{logger: logger, meanwhile: meanwhile, check: check, makeUp: makeUp, stopped: make(chan struct{})}
 }
 
 func (w *watch) isDown() bool { return w.down.Load() }
@@ -94,7 +95,8 @@ func (w *watch) keepChecking(level zapcore.Level, err error) {
 	}
 	w.logger.Info("the limit store answers again",
 		zap.Duration("down_for", time.Since(since)), zap.Int64("requests", w.requests.Swap(0)))
-	w.down.Store(false)
+	w.down.Store(false) // before a long queue is worked off
+	w.makeUp()
 }
 
 func (w *watch) log(level zapcore.Level, err error) {

@@ -25,6 +25,7 @@
 //   });
 
 const TIMEOUT = 15_000; // ms; Caddy itself gives up after 10 s unless configured otherwise
+const LONGEST_TIMEOUT = 2 ** 31 - 1; // ms; a timer takes more than that for nothing
 const MARGIN = 30; // seconds that a token prepared earlier must have left, for a connection that is slow
 
 /**
@@ -110,7 +111,7 @@ export async function fetchToken(url = "/session", { signal, timeout = TIMEOUT, 
   const timer = setTimeout(() => {
     late = true;
     giveUp.abort();
-  }, timeout);
+  }, Math.min(timeout, LONGEST_TIMEOUT));
 
   /** @type {RequestInit} */
   const request = {
@@ -209,7 +210,9 @@ export function createTokenSource(url = "/session", options = {}) {
       });
       if (token) return token;
     }
-    return fetchToken(url, { ...options, signal });
+    const fetched = await fetchToken(url, { ...options, signal });
+    inVain = !isGood(fetched);
+    return fetched;
   }
 
   return { prepare, take };
