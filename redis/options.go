@@ -117,29 +117,6 @@ func (s *Store) validateTogether() error {
 	return nil
 }
 
-// add takes in what another address says that holds for all of them.
-func (a *address) add(next address) error {
-	a.plain, a.tls = a.plain || next.plain, a.tls || next.tls
-	switch {
-	case a.plain && a.tls:
-		return errors.New("address: redis:// and rediss:// together; TLS is for all addresses or for none")
-	case contradict(&a.username, next.username), contradict(&a.password, next.password), contradict(&a.db, next.db):
-		return errors.New("address: the addresses name different users, passwords or databases")
-	}
-	return nil
-}
-
-// contradict reports whether a value is another than before, and keeps it.
-func contradict[T comparable](before *T, next T) bool {
-	var none T
-	if next == none {
-		return false
-	}
-	differs := *before != none && *before != next
-	*before = next
-	return differs
-}
-
 // checkAddress checks an address beside the other options.
 func (s *Store) checkAddress(a address) error {
 	switch {
@@ -167,6 +144,29 @@ type address struct {
 	unix, plain, tls   bool
 	username, password string
 	db                 int
+}
+
+// add takes in what another address says that holds for all of them.
+func (a *address) add(next address) error {
+	a.plain, a.tls = a.plain || next.plain, a.tls || next.tls
+	switch {
+	case a.plain && a.tls:
+		return errors.New("address: redis:// and rediss:// together; TLS is for all addresses or for none")
+	case contradict(&a.username, next.username), contradict(&a.password, next.password), contradict(&a.db, next.db):
+		return errors.New("address: the addresses name different users, passwords or databases")
+	}
+	return nil
+}
+
+// contradict reports whether a value is another than before, and keeps it.
+func contradict[T comparable](before *T, next T) bool {
+	var none T
+	if next == none {
+		return false
+	}
+	differs := *before != none && *before != next
+	*before = next
+	return differs
 }
 
 // parseAddress reads an address without placeholders. Its errors do not quote it: it
