@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,6 +48,10 @@ func newStore(t testing.TB, options options) *store {
 	return s
 }
 
+// provisioning is held while Caddy makes a context, for which it sets variables of its
+// own.
+var provisioning sync.Mutex
+
 func loadStore(t testing.TB, options options) (*store, error) {
 	t.Helper()
 	s := &store{t: t, logFile: filepath.Join(t.TempDir(), "caddy.log")}
@@ -55,7 +60,9 @@ func loadStore(t testing.TB, options options) (*store, error) {
 		EncoderRaw: json.RawMessage(`{"format": "json"}`),
 		Level:      "DEBUG",
 	}}}}}
+	provisioning.Lock()
 	provisioned, err := caddy.ProvisionContext(config)
+	provisioning.Unlock()
 	if err != nil {
 		t.Fatal(err)
 	}
