@@ -110,14 +110,13 @@ type Handler struct {
 	// left, at least a tenth, before the next one begins: with the defaults, that is
 	// 3.3 seconds for the first. It goes on beside the others, of which each is given
 	// up when its share is over, because xAI may be slow, and the connection may be
-	// dead. Over a transport that is not Caddy's own, the first one is given up as
-	// well. When the time is up, the answer is 504. Default: `10s`.
+	// dead. Over HTTP/3, or a transport that is not Caddy's own, the first one is given
+	// up as well. When the time is up, the answer is 504. Default: `10s`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// How often a failed call to xAI is repeated: after connections that fail,
 	// break or hang, and after the statuses 408, 429, 500, 502, 503, 504, 520 to 524
-	// and 529. The
-	// wait before a retry is what xAI asks for in `Retry-After`, or else a
+	// and 529. The wait before a retry is what xAI asks for in `Retry-After`, or else a
 	// random back-off that grows; a wait that does not fit into what is left of
 	// the timeout is not begun. 0 turns retries off. Default: 2.
 	Retries *int `json:"retries,omitempty"`
